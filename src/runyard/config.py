@@ -1,0 +1,136 @@
+"""Settings: the only reader of environment variables, and the layout of the home directory."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from runyard.errors import HomeUnusable, InvalidRequest
+
+# Never handed to a job: they give access to what the job has no business with.
+SECRET_VARIABLES = ("RUNYARD_DATABASE_URL", "RUNYARD_TOKEN", "RUNYARD_SECRET")
+
+CONFIG_VARIABLE = "RUNYARD_CONFIG"
+LEASE_SECONDS = 30.0
+RETENTION_DAYS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The directory that holds database, logs and the marks of running workers."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file that is used unless another database is configured."""
+        return self.root / "runyard.db"
+
+    @property
+    def logs(self) -> Path:
+        """Output of attempts."""
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Ledgers and wake-up pipes of live workers; of no use after a reboot."""
+        return self.root / "run"
+
+    @property
+    def worker_log(self) -> Path:
+        """What background workers have to say."""
+        return self.root / "worker.log"
+
+    def prepare(self) -> Home:
+        """Create the directories; returns self."""
+        try:
+            for directory in (self.root, self.logs, self.run):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HomeUnusable(
+                f"the home {self.root} cannot be used: {error.strerror}; set RUNYARD_HOME to a "
+                "directory that you may write"
+            ) from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise HomeUnusable(f"the home {self.root} may not be written; set RUNYARD_HOME")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set from outside; seconds unless said otherwise."""
+
+    home: Home
+    database_url: str
+    lease_seconds: float = LEASE_SECONDS
+    retention_days: float = RETENTION_DAYS
+
+    @classmethod
+    def load(
+        cls,
+        home: str | os.PathLike[str] | None = None,
+        database_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """Arguments win over the environment, the environment over defaults."""
+        env = os.environ if environment is None else environment
+        root = Path(home or env.get("RUNYARD_HOME") or _default_home())
+        place = Home(root.expanduser().absolute())
+        url = (
+            database_url
+            or env.get("RUNYARD_DATABASE_URL")
+            or f"sqlite:///{quote(str(place.database))}"
+        )
+        return cls(
+            place,
+            url,
+            _positive(env, "RUNYARD_LEASE_SECONDS", LEASE_SECONDS),
+            _positive(env, "RUNYARD_RETENTION_DAYS", RETENTION_DAYS),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that shall use the same settings."""
+        return {
+            **os.environ,
+            "RUNYARD_HOME": str(self.home.root),
+            "RUNYARD_DATABASE_URL": self.database_url,
+            "RUNYARD_LEASE_SECONDS": str(self.lease_seconds),
+            "RUNYARD_RETENTION_DAYS": str(self.retention_days),
+        }
+
+
+def user_name() -> str:
+    """The name of this account, "" where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a user id without a name
+        return ""
+
+
+def named_config(environment: Mapping[str, str] | None = None) -> str | None:
+    """The ``runyard.toml`` that the environment names, if it does."""
+    return (os.environ if environment is None else environment).get(CONFIG_VARIABLE)
+
+
+def _default_home() -> str:
+    # Imported when needed: most commands of a configured system do not.
+    import platformdirs
+
+    return platformdirs.user_data_dir("runyard", appauthor=False)
+
+
+def _positive(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise InvalidRequest(f"{name} is {text!r}; it must be a number above 0")
+    return value
