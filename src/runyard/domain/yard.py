@@ -1,0 +1,66 @@
+"""Groups and devices as people see them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from runyard.domain.job import State, Timestamp
+from runyard.domain.slot import SlotState
+
+
+class Member(BaseModel):
+    """A job of a group that waits or runs."""
+
+    id: str
+    name: str
+    state: State
+    slot: str | None = None
+
+
+class Holder(BaseModel):
+    """A slot on which a group's build is installed."""
+
+    worker: str
+    slot: str
+
+
+class GroupView(BaseModel):
+    """Jobs of one org, app version and target, which share an install.
+
+    ``work_seconds`` is what its queued jobs are expected to take; ``started`` counts attempts, so
+    ``installs_saved`` is how many of them found their build installed.
+    """
+
+    id: int
+    org_id: str
+    app_version_id: str | None
+    target: str
+    queued: int
+    running: int
+    work_seconds: float
+    started: int
+    installs: int
+    is_paused: bool = False
+    holders: list[Holder] = Field(default_factory=list)
+    jobs: list[Member] = Field(default_factory=list)
+
+    @property
+    def installs_saved(self) -> int:
+        """Attempts that needed no install of their own; none in a lane, where nobody installs."""
+        return max(0, self.started - self.installs) if self.app_version_id and self.installs else 0
+
+
+class DeviceView(BaseModel):
+    """A slot with what is installed and what runs on it; times are POSIX seconds."""
+
+    name: str
+    worker: str
+    host: str
+    target: str | None  # None: any that has no places of its own
+    state: SlotState
+    since: Timestamp
+    reason: str | None = None
+    org_id: str | None = None
+    app_version_id: str | None = None
+    job_id: str | None = None
+    job_name: str | None = None
