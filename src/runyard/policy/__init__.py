@@ -1,0 +1,1 @@
+"""What a free slot runs next, as pure functions over snapshots."""
