@@ -1,0 +1,1 @@
+"""The only truth: every verb that reads or changes the database, on SQLite and PostgreSQL."""

@@ -1,0 +1,242 @@
+"""Claim: give queued jobs to a worker's free slots.
+
+The cost does not grow with the queue: open queues are found by skipping through an index that
+holds queued jobs only, and a queue's head is the beginning of its part of the same index. What
+decides among them is ``policy``; here its snapshot is read and its choice is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import bindparam, func, null, select, text, update
+
+from runyard.domain.event import EventKind
+from runyard.domain.job import State
+from runyard.policy.estimate import or_unknown
+from runyard.store import events, stay, tallies
+from runyard.store.database import Tx
+from runyard.store.registry import LIVE_LEASES
+from runyard.store.schema import IN_ORDER, batches, in_state, job_specs, jobs
+from runyard.store.statement import Statement, among
+from runyard.store.tallies import Change
+from runyard.store.yard import FreeSlot, OpenQueue, Pick, Yard
+
+
+@dataclass(frozen=True, slots=True)
+class Claimer:
+    """Who claims: ``pools`` and ``targets`` it serves (None: all), and for how many seconds.
+
+    ``group_slots`` says for some targets how many slots may hold one group, ``weights`` what share
+    some orgs have, 1 being the usual.
+    """
+
+    worker: str
+    lease_seconds: float
+    pools: frozenset[str] = frozenset({""})
+    targets: frozenset[str] | None = None
+    group_slots: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one attempt until ``lease_until``; ``fence`` must be shown with its end.
+
+    ``installs`` says that the slot has to install the group's build before.
+    """
+
+    seq: int
+    fence: int
+    slot: str
+    id: str
+    name: str
+    spec: str
+    batch_id: str | None
+    lease_until: float
+    group_id: int = 0
+    target: str = "local"
+    build: str = ""
+    installs: bool = False
+
+
+def claim(
+    tx: Tx, claimer: Claimer, slots: Sequence[FreeSlot], ahead: Sequence[FreeSlot] = ()
+) -> list[Claim]:
+    """Take the best queued jobs, at most one for each of the free ``slots``, and, where there is
+    nothing to choose, one for each of those that are about to be free."""
+    if not slots and not ahead:
+        return []
+    if _CLAIM in tx.pending:  # an earlier claim of this transaction must be seen by this one
+        tx.flush()
+    picks: dict[int, list[Pick]] = {}
+    for pick in _picks(tx, claimer, slots, ahead):
+        picks.setdefault(pick.queue.id, []).append(pick)
+    until = tx.now + claimer.lease_seconds
+    taken = [
+        (row, pick) for queue, chosen in picks.items() for row, pick in _take(tx, queue, chosen)
+    ]
+    _record(tx, claimer, taken, until)
+    return [
+        Claim(
+            row.seq,
+            row.fence + 1,
+            pick.slot.name,
+            row.id,
+            row.name,
+            row.spec,
+            row.batch_id,
+            until,
+            pick.queue.group_id,
+            pick.queue.target,
+            pick.queue.build,
+            pick.installs,
+        )
+        for row, pick in taken
+    ]
+
+
+def _picks(
+    tx: Tx, claimer: Claimer, slots: Sequence[FreeSlot], ahead: Sequence[FreeSlot]
+) -> list[Pick]:
+    """Which queue each slot takes from."""
+    if slots and (staying := stay.picks(tx, slots)) is not None:
+        return staying
+    fitting = [
+        queue
+        for queue in open_queues(tx, claimer.pools)
+        if (claimer.targets is None or queue.target in claimer.targets)
+        and any(slot.serves(queue.target) for slot in (*slots, *ahead))
+    ]
+    if len(fitting) == 1 and fitting[0].is_lane and not fitting[0].is_ruled:
+        every = (*slots, *ahead)
+        return [Pick(slot, fitting[0]) for slot in every if slot.serves(fitting[0].target)]
+    if not fitting or not slots:
+        return []
+    alive_since = tx.now - LIVE_LEASES * claimer.lease_seconds
+    yard = Yard(tx, claimer.worker, fitting, claimer.group_slots, claimer.weights, alive_since)
+    return [pick for slot in slots if (pick := yard.give(slot)) is not None]
+
+
+def _take(tx: Tx, queue: int, picks: Sequence[Pick]) -> Iterable[tuple[Any, Pick]]:
+    """Lock what was picked of a queue. A job that somebody else has locked meanwhile is passed
+    over: in a lane for the next one; in a group its slot looks again a moment later."""
+    certain = {pick.seq: pick for pick in picks if pick.seq is not None}
+    if not certain:
+        return zip(_TAKE.rows(tx, queue=queue, limit=len(picks)), picks, strict=False)
+    rows = _TAKE_THESE.rows(tx, seqs=tx.dialect.array(certain))
+    return [(row, certain[row.seq]) for row in rows]
+
+
+def _record(tx: Tx, claimer: Claimer, taken: Sequence[tuple[Any, Pick]], until: float) -> None:
+    tx.later(
+        _CLAIM,
+        [
+            {
+                "job": row.seq,
+                "who": claimer.worker,
+                "where": pick.slot.name,
+                "until": until,
+                "at": tx.now,
+            }
+            for row, pick in taken
+        ],
+    )
+    kind = EventKind.CLAIMED
+    events.append(
+        tx,
+        (
+            events.record(
+                tx.now,
+                kind,
+                row.seq,
+                row.fence + 1,
+                {"worker": claimer.worker, "slot": pick.slot.name},
+            )
+            for row, pick in taken
+        ),
+    )
+    tallies.add(
+        tx,
+        (
+            Change(pick.queue.id, -1, -seconds, 1, seconds)
+            for row, pick in taken
+            for seconds in (or_unknown(row.expected),)
+        ),
+    )
+
+
+# A loose index scan: each step jumps to the next queue instead of walking its jobs. The head's
+# columns are asked for one by one: joined by its number instead, PostgreSQL without statistics
+# reads the whole table.
+_ORDER = "ORDER BY rank, bottom_level DESC, seq LIMIT 1"
+_HEAD_OF = f"FROM jobs WHERE state = 'queued' AND queue_id = queues.id {_ORDER}"
+_OPEN = Statement(
+    text(
+        f"""
+        WITH RECURSIVE open_queues(id) AS (
+            SELECT min(queue_id) FROM jobs WHERE state = 'queued'
+            UNION ALL
+            SELECT (SELECT min(queue_id) FROM jobs
+                    WHERE state = 'queued' AND queue_id > open_queues.id)
+            FROM open_queues WHERE open_queues.id IS NOT NULL
+        )
+        SELECT queues.id, queues.group_id, queues.submitted_by, queues.limit_key,
+               groups.pool, groups.org_id, groups.target, groups.app_version_id,
+               groups.queued, groups.work,
+               EXISTS (SELECT 1 FROM pauses) OR EXISTS (SELECT 1 FROM limits)
+                   OR EXISTS (SELECT 1 FROM slots WHERE state <> 'ready') AS is_ruled,
+               (SELECT rank {_HEAD_OF}) AS rank,
+               (SELECT bottom_level {_HEAD_OF}) AS bottom_level,
+               (SELECT seq {_HEAD_OF}) AS seq
+        FROM open_queues
+        JOIN queues ON queues.id = open_queues.id
+        JOIN groups ON groups.id = queues.group_id
+        """
+    )
+)
+
+
+def open_queues(tx: Tx, pools: frozenset[str] | None = None) -> list[OpenQueue]:
+    """The queues with jobs that may start, in the given pools or in all."""
+    return [OpenQueue(*row) for row in _OPEN.rows(tx) if pools is None or row.pool in pools]
+
+
+_JOBS = (
+    select(
+        jobs.c.seq,
+        jobs.c.id,
+        jobs.c.fence,
+        jobs.c.expected,
+        job_specs.c.name,
+        job_specs.c.spec,
+        select(batches.c.id)
+        .where(batches.c.seq == jobs.c.batch_seq)
+        .scalar_subquery()
+        .label("batch_id"),
+    )
+    .join_from(jobs, job_specs, job_specs.c.job_seq == jobs.c.seq)
+    .where(in_state(State.QUEUED))
+    .with_for_update(skip_locked=True, of=jobs)
+)
+_TAKE = Statement(
+    _JOBS.where(jobs.c.queue_id == bindparam("queue")).order_by(*IN_ORDER).limit(bindparam("limit"))
+)
+_TAKE_THESE = Statement(_JOBS.where(among(jobs.c.seq, "seqs")))
+_CLAIM = Statement(
+    update(jobs)
+    .where(jobs.c.seq == bindparam("job"))
+    .values(
+        state=State.RUNNING.value,
+        fence=jobs.c.fence + 1,
+        worker=bindparam("who"),
+        slot=bindparam("where"),
+        lease_until=bindparam("until"),
+        claimed_at=bindparam("at"),
+        started_at=func.coalesce(jobs.c.started_at, bindparam("at")),
+        run_after=null(),
+        exit_code=null(),
+    )
+)

@@ -1,0 +1,171 @@
+"""Transactions: begin, try again when that can help, commit, and say clearly why not."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from runyard.clock import Clock
+from runyard.errors import StoreBusy, StoreError
+from runyard.store.dialect import Dialect, Mode, dialect_for
+from runyard.store.statement import Parameters, Statement
+
+Result = TypeVar("Result")
+
+_NO_CONNECTION = "every connection to the database is in use; try again when less is going on"
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """An open transaction. ``now`` is read once, from the database's clock."""
+
+    conn: Connection
+    cursor: Any  # the driver's own, for ``Statement``
+    now: float
+    dialect: Dialect
+    pending: dict[Statement, list[Parameters]] = field(default_factory=dict)
+
+    def later(self, statement: Statement, rows: Sequence[Parameters]) -> None:
+        """Run a change at the end, together with all others of its kind: for what nothing in this
+        transaction reads."""
+        if rows:
+            self.pending.setdefault(statement, []).extend(rows)
+
+    def flush(self, *, commit: bool = False) -> None:
+        """Run now what was left for the end."""
+        writes = []
+        for statement, rows in self.pending.items():
+            sql, bind = statement.compiled(self)
+            writes.append((sql, [bind(row) for row in rows]))
+        self.pending.clear()
+        self.dialect.flush(self.cursor, writes, commit=commit)
+
+
+class Store:
+    """A database of jobs. Safe to share between threads; verbs get a ``Tx`` from it.
+
+    ``clock`` replaces the database's own clock; tests move it.
+    """
+
+    RETRY_SECONDS = 60.0
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        self.url = url
+        self.dialect = dialect_for(url)
+        self._clock = clock
+        self._engine = self.dialect.engine()
+
+    def write(
+        self, work: Callable[[Tx], Result], *, relaxed: bool = False, repeatable: bool = False
+    ) -> Result:
+        """Run ``work`` in one transaction and commit it.
+
+        It is tried again when the database was busy or went away before the commit was sent. An
+        unanswered commit is repeated only if ``repeatable`` says that twice is as good as once,
+        since nobody knows whether it took. ``relaxed`` gives up the wait for the disk where the
+        database can: only for work that repeats itself when lost.
+        """
+        mode = Mode.RELAXED if relaxed else Mode.WRITE
+        deadline = time.monotonic() + self.RETRY_SECONDS
+        pause = 0.01
+        while True:
+            committing = False
+            try:
+                with self._transaction(mode) as tx:
+                    result = work(tx)
+                    committing = True
+                    tx.flush(commit=True)
+                    return result
+            except PoolTimeout as error:
+                raise StoreBusy(_NO_CONNECTION) from error
+            except DBAPIError as error:
+                out_of_time = time.monotonic() > deadline
+                if committing and error.connection_invalidated and not repeatable:
+                    raise StoreError(
+                        f"{self.dialect.translate(error)}; whether the change was saved is unknown"
+                    ) from error
+                if out_of_time or not self.dialect.is_transient(error):
+                    raise self.dialect.translate(error) from error
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 2, 1.0)
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A consistent view; ends when the block does."""
+        try:
+            with self._transaction(Mode.READ) as tx:
+                yield tx
+                tx.flush(commit=True)
+        except PoolTimeout as error:
+            raise StoreBusy(_NO_CONNECTION) from error
+        except DBAPIError as error:
+            raise self.dialect.translate(error) from error
+
+    @property
+    def place(self) -> str:
+        """Where the database is, fit to be shown: without a password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, mode: Mode) -> Iterator[Tx]:
+        """A begun transaction; rolled back unless the block ends well, having committed."""
+        tx = self._begin(mode)
+        with tx.conn, self._known_errors(tx.conn):
+            try:
+                yield tx
+            except BaseException:
+                if not tx.conn.invalidated:
+                    with suppress(Exception):  # the reason to roll back is the one to report
+                        tx.cursor.execute("ROLLBACK")
+                raise
+            finally:
+                with suppress(Exception):  # an interrupt may have closed its connection
+                    tx.cursor.close()
+
+    def _begin(self, mode: Mode) -> Tx:
+        """A transaction on a connection that answered. If one has died since it was last used,
+        say because the server was started again, so have the others: use new ones, once."""
+        try:
+            return self._try_to_begin(mode)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        self._engine.dispose()
+        return self._try_to_begin(mode)
+
+    def _try_to_begin(self, mode: Mode) -> Tx:
+        conn = self._engine.connect()
+        try:
+            with self._known_errors(conn):
+                cursor: Any = conn.connection.cursor()
+                now = self.dialect.begin(cursor, conn.info, mode)
+                return Tx(conn, cursor, self._clock.now() if self._clock else now, self.dialect)
+        except BaseException:
+            conn.close()
+            raise
+
+    @contextmanager
+    def _known_errors(self, conn: Connection) -> Iterator[None]:
+        """Give the driver's errors the form of those that come through SQLAlchemy."""
+        dialect = conn.dialect
+        base = dialect.loaded_dbapi.Error
+        driver: Any = conn.connection.dbapi_connection
+        try:
+            yield
+        except base as error:
+            gone = dialect.is_disconnect(error, driver, None)
+            if gone:
+                conn.invalidate(error)
+            raise DBAPIError.instance("", None, error, base, connection_invalidated=gone) from error

@@ -1,0 +1,36 @@
+"""Append events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import bindparam, insert
+
+from runyard.domain.event import EventKind
+from runyard.store.database import Tx
+from runyard.store.schema import events
+from runyard.store.statement import Statement
+
+Record = tuple[float, str, int, int | None, str | None]
+COLUMNS = ("at", "kind", "job_seq", "attempt", "data")
+
+_INSERT = Statement(insert(events).inline().values({name: bindparam(name) for name in COLUMNS}))
+
+
+def record(
+    at: float,
+    kind: EventKind,
+    job_seq: int,
+    attempt: int | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Record:
+    """One event as a row; empty values in ``data`` are left out."""
+    known = {k: v for k, v in data.items() if v is not None} if data else None
+    return at, kind.value, job_seq, attempt, json.dumps(known) if known else None
+
+
+def append(tx: Tx, records: Iterable[Record]) -> None:
+    """Write events in the transaction of the change they tell of."""
+    tx.later(_INSERT, [dict(zip(COLUMNS, row, strict=True)) for row in records])

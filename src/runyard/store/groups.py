@@ -1,0 +1,139 @@
+"""Read groups and devices as people see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, func, select
+
+from runyard.domain.job import WAITING, JobSpec, State
+from runyard.domain.yard import DeviceView, GroupView, Holder, Member
+from runyard.errors import NotFound
+from runyard.store import health, tallies
+from runyard.store.database import Tx
+from runyard.store.schema import IN_ORDER, groups, in_state, job_specs, jobs, pauses, queues
+
+MEMBERS = 20  # jobs shown of one group
+
+
+def some(tx: Tx, limit: int = 50) -> list[GroupView]:
+    """Groups with work first, then the newest."""
+    unfolded: dict[int, list[float]] = {}
+    for row in tallies.unfolded(tx):
+        sums = unfolded.setdefault(row.group_id, [0, 0.0, 0])
+        sums[0] += row.queued
+        sums[1] += row.work
+        sums[2] += row.started
+    running = {row.group_id: row.amount for row in tx.conn.execute(_RUNNING)}
+    rows = tx.conn.execute(
+        _GROUPS, {"busy": sorted({*running, *unfolded}) or [0], "limit": limit}
+    ).all()
+    paused = {row.name for row in tx.conn.execute(select(pauses).filter_by(kind="group"))}
+    holders: dict[int, list[Holder]] = {}
+    for row in health.all_slots(tx):
+        if row.group_id is not None:
+            holders.setdefault(row.group_id, []).append(Holder(worker=row.worker, slot=row.name))
+    found = []
+    for row in rows:
+        queued, work, started = unfolded.get(row.id, (0, 0.0, 0))
+        found.append(
+            GroupView(
+                id=row.id,
+                org_id=row.org_id,
+                app_version_id=row.app_version_id or None,
+                target=row.target,
+                queued=row.queued + int(queued),
+                running=running.get(row.id, 0),
+                work_seconds=max(0.0, row.work + work),
+                started=row.started + int(started),
+                installs=row.installs,
+                is_paused=str(row.id) in paused,
+                holders=holders.get(row.id, []),
+                jobs=_members(tx, row.id),
+            )
+        )
+    return sorted(found, key=lambda group: not (group.queued or group.running))
+
+
+_RUNNING = (
+    select(queues.c.group_id, func.count().label("amount"))
+    .join(jobs, jobs.c.queue_id == queues.c.id)
+    .where(in_state(State.RUNNING))
+    .group_by(queues.c.group_id)
+)
+_GROUPS = (
+    select(groups)
+    .order_by(
+        (groups.c.queued > 0).desc(),
+        groups.c.id.in_(bindparam("busy", expanding=True)).desc(),
+        groups.c.id.desc(),
+    )
+    .limit(bindparam("limit"))
+)
+_MEMBERS = (
+    select(jobs.c.id, jobs.c.state, jobs.c.slot, job_specs.c.spec)
+    .join_from(jobs, job_specs)
+    .where(jobs.c.queue_id.in_(bindparam("queues", expanding=True)))
+)
+_OF_GROUP = select(queues.c.id).where(queues.c.group_id == bindparam("group"))
+
+
+def _members(tx: Tx, group: int) -> list[Member]:
+    """What runs of a group, then what starts next."""
+    ids = list(tx.conn.execute(_OF_GROUP, {"group": group}).scalars())
+    running = _MEMBERS.where(in_state(State.RUNNING))
+    queued = _MEMBERS.where(in_state(State.QUEUED)).order_by(*IN_ORDER)
+    rows: list[Any] = [*tx.conn.execute(running, {"queues": ids})]
+    rows += tx.conn.execute(queued.limit(MEMBERS), {"queues": ids}).all()
+    return [
+        Member(
+            id=row.id,
+            name=JobSpec.model_validate_json(row.spec).title,
+            state=State(row.state),
+            slot=row.slot,
+        )
+        for row in rows[:MEMBERS]
+    ]
+
+
+def waiting_seqs(tx: Tx, group: int) -> Sequence[int]:
+    """The jobs of a group that have not ended."""
+    if not tx.conn.execute(select(groups.c.id).filter_by(id=group)).first():
+        raise NotFound(f"there is no group {group}; runyard groups lists them")
+    states = [state.value for state in (*WAITING, State.RUNNING)]
+    query = (
+        select(jobs.c.seq)
+        .join(queues, queues.c.id == jobs.c.queue_id)
+        .where(queues.c.group_id == group, jobs.c.state.in_(states))
+    )
+    return tx.conn.execute(query.order_by(jobs.c.seq)).scalars().all()
+
+
+def devices(tx: Tx) -> list[DeviceView]:
+    """Every slot there is."""
+    query = (
+        select(jobs.c.id, jobs.c.worker, jobs.c.slot, job_specs.c.spec)
+        .join_from(jobs, job_specs)
+        .where(in_state(State.RUNNING))
+    )
+    at_work = {(row.worker, row.slot): row for row in tx.conn.execute(query)}
+    found = []
+    for row in health.all_slots(tx):
+        job = at_work.get((row.worker, row.name))
+        found.append(
+            DeviceView(
+                name=row.name,
+                worker=row.worker,
+                host=row.host,
+                target=row.target,
+                state=row.state,
+                since=row.since,
+                reason=row.reason,
+                org_id=row.org_id,
+                app_version_id=row.app_version_id,
+                job_id=job.id if job else None,
+                job_name=JobSpec.model_validate_json(job.spec).title if job else None,
+            )
+        )
+    return found

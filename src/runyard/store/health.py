@@ -1,0 +1,83 @@
+"""Slots as people and their worker change them: builds, health, draining."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from runyard.domain.slot import SlotState
+from runyard.errors import NotFound
+from runyard.store.database import Tx
+from runyard.store.schema import groups, slots, workers
+
+
+@dataclass(frozen=True, slots=True)
+class SlotChange:
+    """What a worker has to say of one of its slots. ``installed`` counts an install of the group
+    that it holds; ``quarantined`` None leaves its state as it is."""
+
+    name: str
+    group_id: int | None
+    failures: tuple[int, ...] = ()
+    quarantined: bool | None = None
+    reason: str | None = None
+    installed: bool = False
+
+
+def save(tx: Tx, worker: str, changes: Iterable[SlotChange]) -> None:
+    """Write what a worker has to say of its slots."""
+    for change in changes:
+        of_slot = update(slots).where(slots.c.worker == worker, slots.c.name == change.name)
+        values = {"group_id": change.group_id, "failures": json.dumps(change.failures)}
+        tx.conn.execute(of_slot.values(values))
+        if change.quarantined is not None:
+            # One that somebody drains stays so, whatever its health.
+            old = SlotState.READY if change.quarantined else SlotState.QUARANTINED
+            new = SlotState.QUARANTINED if change.quarantined else SlotState.READY
+            tx.conn.execute(
+                of_slot.where(slots.c.state == old.value).values(
+                    state=new.value, since=tx.now, reason=change.reason
+                )
+            )
+        if change.installed and change.group_id is not None:
+            tx.conn.execute(_INSTALLED, {"group": change.group_id})
+
+
+_INSTALLED = (
+    update(groups).where(groups.c.id == bindparam("group")).values(installs=groups.c.installs + 1)
+)
+_SLOTS = (
+    select(
+        slots,
+        workers.c.host,
+        groups.c.org_id,
+        groups.c.app_version_id,
+    )
+    .join(workers, workers.c.id == slots.c.worker)
+    .outerjoin(groups, groups.c.id == slots.c.group_id)
+    .order_by(slots.c.target, slots.c.name, slots.c.worker)
+)
+
+
+def all_slots(tx: Tx) -> Sequence[Any]:
+    """Every slot of every worker, with its host and what is installed on it."""
+    return tx.conn.execute(_SLOTS).all()
+
+
+def set_state(tx: Tx, name: str, state: SlotState, reason: str | None = None) -> int:
+    """Drain or resume the slots of that name, or of "worker/name"; returns how many changed."""
+    worker, _, slot = name.rpartition("/")
+    wanted = slots.c.name == slot
+    if worker:
+        wanted &= slots.c.worker == worker
+    if not tx.conn.execute(select(slots.c.name).where(wanted)).first():
+        raise NotFound(f"there is no device {name!r}; runyard devices lists them")
+    change = update(slots).where(wanted, slots.c.state != state.value)
+    values = {"state": state.value, "since": tx.now, "reason": reason}
+    if state is SlotState.READY:
+        values["failures"] = "[]"
+    return int(tx.conn.execute(change.values(values)).rowcount)

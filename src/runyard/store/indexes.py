@@ -1,0 +1,59 @@
+"""Partial indexes of the hot table: each holds only the jobs of one state.
+
+Apart from the tables, and imported by migrations only: naming PostgreSQL's options makes
+SQLAlchemy load that dialect, which every command on SQLite would wait for.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, text
+
+from runyard.store.schema import jobs
+
+# The order in which a queue's jobs start; holds queued jobs only, so it is as small as the queue.
+Index(
+    "ix_jobs_queued",
+    jobs.c.queue_id,
+    jobs.c.rank,
+    jobs.c.bottom_level.desc(),
+    jobs.c.seq,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
+# Its beginning is the best class that any queued job has.
+Index(
+    "ix_jobs_rank",
+    jobs.c.rank,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
+Index(
+    "ix_jobs_avoids",
+    jobs.c.avoids,
+    sqlite_where=text("state = 'queued' AND avoids IS NOT NULL"),
+    postgresql_where=text("state = 'queued' AND avoids IS NOT NULL"),
+)
+Index(
+    "ix_jobs_delayed",
+    jobs.c.run_after,
+    sqlite_where=text("state = 'delayed'"),
+    postgresql_where=text("state = 'delayed'"),
+)
+Index(
+    "ix_jobs_running",
+    jobs.c.worker,
+    sqlite_where=text("state = 'running'"),
+    postgresql_where=text("state = 'running'"),
+)
+Index(
+    "ix_jobs_batch_seq",
+    jobs.c.batch_seq,
+    sqlite_where=text("batch_seq IS NOT NULL"),
+    postgresql_where=text("batch_seq IS NOT NULL"),
+)
+Index(
+    "ix_jobs_finished_at",
+    jobs.c.finished_at,
+    sqlite_where=text("finished_at IS NOT NULL"),
+    postgresql_where=text("finished_at IS NOT NULL"),
+)

@@ -1,0 +1,96 @@
+"""Leases: renew them, and take back those that ran out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from runyard.domain.job import State
+from runyard.domain.lifecycle import Transition
+from runyard.store import moves
+from runyard.store.database import Tx
+from runyard.store.finish import failed_on, record_attempts, running, settle, unexpected
+from runyard.store.moves import Move
+from runyard.store.schema import in_state, jobs, workers
+
+Lease = tuple[int, int]  # sequence number of a job, and the fence under which it is held
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What a renewal tells a worker: the leases it still holds, and which of their jobs somebody
+    wants cancelled."""
+
+    held: frozenset[Lease]
+    cancel: frozenset[Lease]
+
+
+def renew(tx: Tx, worker: str, lease_seconds: float) -> Renewed:
+    """Extend all leases of a worker in one statement. A lease that ran out but was not taken back
+    is renewed too: a laptop that slept must not lose its run."""
+    tx.conn.execute(_SEEN, {"who": worker, "at": tx.now})
+    rows = tx.conn.execute(_RENEW, {"who": worker, "until": tx.now + lease_seconds}).all()
+    return Renewed(
+        frozenset((row.seq, row.fence) for row in rows),
+        frozenset((row.seq, row.fence) for row in rows if row.cancel_requested),
+    )
+
+
+_SEEN = update(workers).where(workers.c.id == bindparam("who")).values(seen_at=bindparam("at"))
+_MINE = (in_state(State.RUNNING), jobs.c.worker == bindparam("who"))
+_RENEW = (
+    update(jobs)
+    .where(*_MINE)
+    .values(lease_until=bindparam("until"))
+    .returning(jobs.c.seq, jobs.c.fence, jobs.c.cancel_requested)
+)
+_CANCELS = select(jobs.c.seq, jobs.c.fence).where(*_MINE, jobs.c.cancel_requested)
+
+
+def cancels(tx: Tx, worker: str) -> set[Lease]:
+    """(seq, fence) of the worker's running jobs that somebody wants cancelled."""
+    return {(row.seq, row.fence) for row in tx.conn.execute(_CANCELS, {"who": worker})}
+
+
+# In the order of the index of running jobs: by seq, SQLite would walk the whole table instead.
+_BY_WORKER = (jobs.c.worker, jobs.c.seq)
+_EXPIRED = running(jobs.c.lease_until < bindparam("now")).order_by(*_BY_WORKER)
+_OF_WORKERS = running(jobs.c.worker.in_(bindparam("workers", expanding=True))).order_by(*_BY_WORKER)
+
+
+def expire(tx: Tx) -> list[Move]:
+    """Take back every lease that ran out: back to the queue, or failed as lost once too often."""
+    return _lose(tx, tx.conn.execute(tx.dialect.lock_free(_EXPIRED), {"now": tx.now}).all())
+
+
+def expire_workers(tx: Tx, dead: Collection[str]) -> list[Move]:
+    """Take back the leases of workers known to be dead, their processes killed."""
+    query = tx.dialect.lock_free(_OF_WORKERS)
+    rows = tx.conn.execute(query, {"workers": sorted(dead)}).all()
+    return _lose(tx, rows)
+
+
+def _lose(tx: Tx, rows: Sequence[Any]) -> list[Move]:
+    made = []
+    for row in rows:
+        lost = Transition.lost(row.losses)
+        if row.cancel_requested:
+            lost = Transition.cancel_running(None)
+        data = {"worker": row.worker}
+        made.append(
+            Move.of(
+                row,
+                lost,
+                State.RUNNING,
+                number=row.fence,
+                data=data,
+                used=unexpected(tx, row),
+                avoids=failed_on(row),
+            )
+        )
+    record_attempts(tx, zip(rows, made, strict=True))
+    moves.apply(tx, made)
+    return made + settle(tx, made)

@@ -1,0 +1,108 @@
+"""Statements that are compiled once and then cost no more than the driver's own call.
+
+SQLAlchemy looks every statement up in a cache by a key made from the whole expression, converts
+parameters and wraps rows; at a thousand jobs a second that costs more than the database. Values
+here are of the driver's own types already, so nothing has to be converted.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Connection, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.types import NullType
+
+Parameters = Mapping[str, Any]
+Binder = Callable[[Parameters], Any]
+
+
+class Session(Protocol):
+    """What a statement runs on: a connection, and the driver's own cursor of it."""
+
+    @property
+    def conn(self) -> Connection: ...
+
+    @property
+    def cursor(self) -> Any: ...
+
+
+class Statement:
+    """A query with named parameters, in the words of each database it has met."""
+
+    def __init__(self, query: ClauseElement) -> None:
+        self._query = query
+        self._compiled: dict[str, tuple[str, Binder]] = {}
+        self._row: Callable[[Any], Any] | None = None
+
+    def rows(self, tx: Session, **parameters: Any) -> Sequence[Any]:
+        """Run a query; all its rows, as named tuples."""
+        sql, bind = self.compiled(tx)
+        tx.cursor.execute(sql, bind(parameters))
+        if self._row is None:
+            names = [column[0] for column in tx.cursor.description]
+            row: Any = namedtuple("Row", names)  # type: ignore[misc]  # known only at run time
+            self._row = row._make
+        return list(map(self._row, tx.cursor.fetchall()))
+
+    def run(self, tx: Session, rows: Sequence[Parameters]) -> None:
+        """Run a change once for each set of parameters, now."""
+        if rows:
+            sql, bind = self.compiled(tx)
+            tx.cursor.executemany(sql, [bind(row) for row in rows])
+
+    def compiled(self, tx: Session) -> tuple[str, Binder]:
+        """The SQL text, and what makes the driver's parameters out of named ones."""
+        name = tx.conn.dialect.name
+        if name not in self._compiled:
+            self._compiled[name] = self._compile(tx)
+        return self._compiled[name]
+
+    def _compile(self, tx: Session) -> tuple[str, Binder]:
+        compiled = self._query.compile(dialect=tx.conn.dialect)
+        assert isinstance(compiled, SQLCompiler)
+        constants = {
+            key: value
+            for key, value in compiled.params.items()
+            if not compiled.binds[key].required and value is not None
+        }
+        if not compiled.positional:
+            return str(compiled), lambda given: {**constants, **given}
+        order = list(compiled.positiontup or ())
+        pick = itemgetter(*order) if len(order) > 1 else lambda given: tuple(map(given.get, order))
+        return str(compiled), lambda given: pick({**constants, **given})
+
+
+class among(ColumnElement[bool]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
+    """``column`` is one of the values of an array parameter, of any length in one statement.
+
+    The parameter is what ``Dialect.array`` makes of a list of numbers.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.parameter = bindparam(name, type_=NullType())
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column, parameter = _parts(element, compiler, options)
+    return f"{column} IN (SELECT value FROM json_each({parameter}))"
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column, parameter = _parts(element, compiler, options)
+    return f"{column} = ANY({parameter}::bigint[])"
+
+
+def _parts(element: among, compiler: SQLCompiler, options: dict[str, Any]) -> tuple[str, str]:
+    column = compiler.process(element.column, **options)
+    return column, compiler.process(element.parameter, **options)

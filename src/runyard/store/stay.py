@@ -1,0 +1,96 @@
+"""Stay: what slots with a build mostly do, decided without reading the whole yard.
+
+The rule is policy's own: a slot goes on with its group while that is among the best. Whether it is
+takes two looks at indexes, however many groups there are. Anything that could make the choice
+another one, be it a limit, a slot out of order or a second submitter, leaves it to policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, exists, func, literal, or_, select
+
+from runyard.domain.job import State
+from runyard.domain.slot import SlotState
+from runyard.policy.choose import class_of
+from runyard.store.database import Tx
+from runyard.store.schema import IN_ORDER, groups, in_state, jobs, limits, pauses, queues, slots
+from runyard.store.statement import Statement
+from runyard.store.yard import FreeSlot, OpenQueue, Pick
+
+
+def picks(tx: Tx, free: Sequence[FreeSlot]) -> list[Pick] | None:
+    """What the slots take if each of them stays with its group; None if policy has to decide."""
+    held = [slot.group_id for slot in free if slot.group_id is not None]
+    if len(held) < len(free) or len(set(held)) < len(held):
+        return None
+    if _DOUBTS.rows(tx)[0].are_any:
+        return None
+    found = []
+    for slot in free:
+        queue = _only_queue(tx, slot)
+        if queue is None or queue.build == "":
+            return None
+        found.append(Pick(slot, queue, queue.seq))
+    return found
+
+
+def _only_queue(tx: Tx, slot: FreeSlot) -> OpenQueue | None:
+    """The one open queue of a slot's group, if no job anywhere is of a higher class."""
+    rows = _QUEUES.rows(tx, group=slot.group_id)
+    open_ones = [row for row in rows if row.seq is not None]
+    if len(open_ones) != 1 or not slot.serves(open_ones[0].target):
+        return None
+    row: Any = open_ones[0]
+    if class_of(row.rank, tx.now) < class_of(row.best, tx.now):
+        return None
+    return OpenQueue(*row[:-1])
+
+
+# What makes policy look at more than classes.
+_DOUBTS = Statement(
+    select(
+        or_(
+            exists().select_from(pauses),
+            exists().select_from(limits),
+            exists().where(slots.c.state != SlotState.READY.value),
+            exists().where(in_state(State.QUEUED), jobs.c.avoids.is_not(None)),
+        ).label("are_any")
+    )
+)
+
+
+def _of_head(column: Any) -> Any:
+    return (
+        select(column)
+        .where(in_state(State.QUEUED), jobs.c.queue_id == queues.c.id)
+        .order_by(*IN_ORDER)
+        .limit(1)
+        .correlate(queues)
+        .scalar_subquery()
+    )
+
+
+_QUEUES = Statement(
+    select(
+        queues.c.id,
+        queues.c.group_id,
+        queues.c.submitted_by,
+        queues.c.limit_key,
+        groups.c.pool,
+        groups.c.org_id,
+        groups.c.target,
+        groups.c.app_version_id,
+        groups.c.queued,
+        groups.c.work,
+        literal(False).label("is_ruled"),
+        _of_head(jobs.c.rank).label("rank"),
+        _of_head(jobs.c.bottom_level).label("bottom_level"),
+        _of_head(jobs.c.seq).label("seq"),
+        select(func.min(jobs.c.rank)).where(in_state(State.QUEUED)).scalar_subquery().label("best"),
+    )
+    .join_from(queues, groups, groups.c.id == queues.c.group_id)
+    .where(queues.c.group_id == bindparam("group"))
+)

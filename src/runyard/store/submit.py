@@ -1,0 +1,300 @@
+"""Submit: save new jobs, their dependencies and their batch, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Table, bindparam, insert, select
+
+from runyard.domain.event import EventKind
+from runyard.domain.job import FINAL, State
+from runyard.domain.lifecycle import initial_state
+from runyard.errors import Conflict, NotFound
+from runyard.policy.choose import rank
+from runyard.policy.estimate import UNKNOWN_SECONDS, or_unknown
+from runyard.policy.fits import Scope
+from runyard.store import events, resolve, rules, schema, tallies
+from runyard.store.database import Tx
+from runyard.store.resolve import chunks
+from runyard.store.schema import (
+    batches,
+    dependencies,
+    groups,
+    idempotency_keys,
+    job_labels,
+    job_specs,
+    jobs,
+    queues,
+)
+from runyard.store.tallies import Change
+
+
+@dataclass(slots=True)  # not frozen: a large batch is filled in piece by piece, not copied
+class NewJob:
+    """A validated job on its way in. ``needs`` are indices into the same submission;
+    ``needs_ids`` are ids of jobs that exist; ``spec`` is the ``JobSpec`` as JSON."""
+
+    id: str
+    name: str
+    spec: str
+    org_id: str
+    target: str
+    app_version_id: str | None
+    priority: int
+    run_after: float | None
+    submitted_by: str = ""
+    limit_key: str = ""
+    limit: int | None = None  # of jobs with this key at once; the last one said holds
+    history_key: str = ""  # what it has in common with earlier runs of the same
+    expected: float | None = None  # seconds, by history
+    bottom_level: float = UNKNOWN_SECONDS  # of it and of the longest path of dependents behind it
+    needs: Sequence[int] = ()
+    needs_ids: Sequence[str] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """The batch the jobs belong to."""
+
+    id: str
+    name: str
+    org_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's promise that two submissions with this key are the same one."""
+
+    org_id: str
+    key: str
+    digest: str
+
+
+def submit(
+    tx: Tx,
+    new: Sequence[NewJob],
+    batch: NewBatch | None = None,
+    *,
+    pool: str = "",
+    key: IdempotencyKey | None = None,
+) -> str | None:
+    """Save jobs; returns None, or the id of the job or batch that was saved earlier under ``key``.
+
+    The existing jobs that the new ones depend on are locked, so none can finish unseen meanwhile.
+    """
+    if key and (earlier := _earlier(tx, key)):
+        return earlier
+    parents = _parents(tx, new)
+    batch_seq = _insert_batch(tx, batch, len(new)) if batch else None
+    seqs = tx.dialect.reserve(tx.conn, jobs, len(new))
+    queue_ids = _queue_ids(tx, new, pool)
+    for key_name, maximum in {job.limit_key: job.limit for job in new if job.limit}.items():
+        rules.limit(tx, Scope.KEY, key_name, maximum)
+    waiting = [_waiting_on(job, parents) for job in new]
+    states = [
+        initial_state(count, job.run_after, tx.now) for job, count in zip(new, waiting, strict=True)
+    ]
+    rows = (
+        (
+            seq,
+            job.id,
+            queue_ids[_place(job)],
+            batch_seq,
+            states[position].value,
+            job.priority,
+            rank(tx.now, job.priority),
+            job.bottom_level,
+            job.expected,
+            count,
+            job.run_after,
+            0,
+            0,
+            0,
+            False,
+            tx.now,
+        )
+        for position, (seq, job, count) in enumerate(zip(seqs, new, waiting, strict=True))
+    )
+    tx.dialect.insert_many(tx.conn, jobs, _JOB_COLUMNS, rows)
+    tallies.add(
+        tx,
+        (
+            Change(queue_ids[_place(job)], 1, or_unknown(job.expected))
+            for job, state in zip(new, states, strict=True)
+            if state is State.QUEUED
+        ),
+    )
+    specs = ((seq, job.name, job.spec) for seq, job in zip(seqs, new, strict=True))
+    tx.dialect.insert_many(tx.conn, job_specs, ("job_seq", "name", "spec"), specs)
+    _insert_dependencies(tx, new, seqs, parents)
+    _insert_labels(tx, new, seqs)
+    told = (events.record(tx.now, EventKind.SUBMITTED, seq) for seq in seqs)
+    tx.dialect.insert_many(tx.conn, schema.events, events.COLUMNS, told)
+    # A dependency that has already ended badly treats its new dependents as it did its old ones.
+    dead = [p.seq for p in parents.values() if p.state in FINAL and p.state is not State.PASSED]
+    resolve.release_dependents(tx, passed=[], ended=dead)
+    if key:
+        _remember(tx, key, None if batch else seqs[0], batch_seq)
+    return None
+
+
+_JOB_COLUMNS = (
+    "seq",
+    "id",
+    "queue_id",
+    "batch_seq",
+    "state",
+    "priority",
+    "rank",
+    "bottom_level",
+    "expected",
+    "waiting_on",
+    "run_after",
+    "fence",
+    "failures",
+    "losses",
+    "cancel_requested",
+    "submitted_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    seq: int
+    state: State
+
+
+def _parents(tx: Tx, new: Sequence[NewJob]) -> dict[str, _Parent]:
+    """The existing jobs that new ones wait for, locked."""
+    wanted = sorted({parent for job in new for parent in job.needs_ids})
+    seqs: list[int] = []
+    for part in chunks(wanted):
+        seqs += tx.conn.execute(_SEQS, {"ids": part}).scalars()
+    found: dict[str, _Parent] = {}
+    for some in chunks(sorted(seqs)):
+        for row in tx.conn.execute(tx.dialect.lock(_STATES), {"seqs": some}):
+            found[row.id] = _Parent(row.seq, State(row.state))
+    for parent in wanted:
+        if parent not in found:
+            raise NotFound(f"there is no job {parent} to depend on")
+    return found
+
+
+_SEQS = select(jobs.c.seq).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+# In order of seq, as a finish locks them, so that the two cannot wait for each other.
+_STATES = (
+    select(jobs.c.id, jobs.c.seq, jobs.c.state)
+    .where(jobs.c.seq.in_(bindparam("seqs", expanding=True)))
+    .order_by(jobs.c.seq)
+)
+
+
+def _waiting_on(job: NewJob, parents: dict[str, _Parent]) -> int:
+    open_parents = sum(parents[p].state is not State.PASSED for p in set(job.needs_ids))
+    return len(set(job.needs)) + open_parents
+
+
+def _insert_batch(tx: Tx, batch: NewBatch, total: int) -> int:
+    seq = tx.dialect.reserve(tx.conn, batches, 1)[0]
+    tx.conn.execute(
+        insert(batches),
+        {
+            "seq": seq,
+            "id": batch.id,
+            "name": batch.name,
+            "org_id": batch.org_id,
+            "total": total,
+            "passed": 0,
+            "failed": 0,
+            "cancelled": 0,
+            "skipped": 0,
+            "submitted_at": tx.now,
+            "finished_at": None if total else tx.now,
+        },
+    )
+    return seq
+
+
+Place = tuple[str, str, str, str, str]  # org, target, app version, submitter, limit key
+
+
+def _place(job: NewJob) -> Place:
+    return (job.org_id, job.target, job.app_version_id or "", job.submitted_by, job.limit_key)
+
+
+def _queue_ids(tx: Tx, new: Sequence[NewJob], pool: str) -> dict[Place, int]:
+    """The ids of the queues that the jobs wait in, made where they do not exist."""
+    return {place: queue_id(tx, pool, place) for place in sorted(set(map(_place, new)))}
+
+
+def queue_id(tx: Tx, pool: str, place: Place) -> int:
+    """The id of one queue; made if it does not exist, with its group, by whoever comes first."""
+    org_id, target, app_version_id, submitted_by, limit_key = place
+    group = {
+        "pool": pool,
+        "org_id": org_id,
+        "target": target,
+        "app_version_id": app_version_id,
+    }
+    group_id = _id_of(tx, groups, group)
+    queue = {"group_id": group_id, "submitted_by": submitted_by, "limit_key": limit_key}
+    return _id_of(tx, queues, queue)
+
+
+def _id_of(tx: Tx, table: Table, values: dict[str, Any]) -> int:
+    query = select(table.c.id).filter_by(**values)
+    found = tx.conn.execute(query).scalar()
+    if found is None:
+        tx.dialect.insert_missing(tx.conn, table, values)
+        found = tx.conn.execute(query).scalar_one()
+    return int(found)
+
+
+def _insert_dependencies(
+    tx: Tx, new: Sequence[NewJob], seqs: Sequence[int], parents: dict[str, _Parent]
+) -> None:
+    rows = (
+        (seqs[index], on)
+        for index, job in enumerate(new)
+        if job.needs or job.needs_ids
+        for on in {*(seqs[n] for n in job.needs), *(parents[p].seq for p in job.needs_ids)}
+    )
+    tx.dialect.insert_many(tx.conn, dependencies, ("job_seq", "on_seq"), rows)
+
+
+def _insert_labels(tx: Tx, new: Sequence[NewJob], seqs: Sequence[int]) -> None:
+    rows = (
+        (seqs[index], label, value)
+        for index, job in enumerate(new)
+        for label, value in job.labels.items()
+    )
+    tx.dialect.insert_many(tx.conn, job_labels, ("job_seq", "label", "value"), rows)
+
+
+def _earlier(tx: Tx, key: IdempotencyKey) -> str | None:
+    """The id saved under this key, if any. Inserting the key first makes two racing submits queue
+    up behind each other."""
+    values = {"org_id": key.org_id, "key": key.key, "digest": key.digest}
+    if tx.dialect.insert_missing(tx.conn, idempotency_keys, values):
+        return None
+    query = (
+        select(idempotency_keys.c.digest, jobs.c.id.label("job"), batches.c.id.label("batch"))
+        .outerjoin(jobs, jobs.c.seq == idempotency_keys.c.job_seq)
+        .outerjoin(batches, batches.c.seq == idempotency_keys.c.batch_seq)
+        .where(idempotency_keys.c.org_id == key.org_id, idempotency_keys.c.key == key.key)
+    )
+    row = tx.conn.execute(query).one()
+    if row.digest != key.digest:
+        raise Conflict(f"the idempotency key {key.key!r} was used for something else")
+    return str(row.batch or row.job)
+
+
+def _remember(tx: Tx, key: IdempotencyKey, job_seq: int | None, batch_seq: int | None) -> None:
+    tx.conn.execute(
+        idempotency_keys.update()
+        .where(idempotency_keys.c.org_id == key.org_id, idempotency_keys.c.key == key.key)
+        .values(job_seq=job_seq, batch_seq=batch_seq)
+    )

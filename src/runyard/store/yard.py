@@ -1,0 +1,368 @@
+"""The yard: the snapshot from which policy chooses, and carrying out what it chose.
+
+Read only when there is a choice: a worker whose one open queue is a lane needs none of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from runyard.domain.job import State
+from runyard.domain.slot import SlotState
+from runyard.policy.choose import Candidate, Choice, Group, Queue, Slot, Usage, choose
+from runyard.policy.estimate import or_unknown
+from runyard.policy.fits import Rules
+from runyard.policy.share import decayed
+from runyard.store import rules, tallies
+from runyard.store.database import Tx
+from runyard.store.schema import IN_ORDER, groups, in_state, jobs, slots, usage, workers
+from runyard.store.statement import Statement
+
+HEADS = 4  # jobs of a queue that are read at once, beyond those that are no choice
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSlot:
+    """A slot that could run something now. ``target`` None means any; ``group_id`` is the group
+    whose build is installed; ``install_seconds`` is what another install would take."""
+
+    name: str
+    target: str | None = None
+    group_id: int | None = None
+    install_seconds: float = 60.0
+    excludes: frozenset[str] = frozenset()  # for a slot of any target: those it does not serve
+
+    def serves(self, target: str) -> bool:
+        """Whether jobs of a target may run here."""
+        if self.target is None:
+            return target not in self.excludes
+        return self.target == target
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQueue:
+    """A queue with jobs that may start, and its head; ``is_ruled`` if there are any pauses, limits
+    or slots out of order at all. ``queued`` and ``work`` are its group's, as last folded."""
+
+    id: int
+    group_id: int
+    submitted_by: str
+    limit_key: str
+    pool: str
+    org_id: str
+    target: str
+    build: str
+    queued: int
+    work: float
+    is_ruled: bool
+    rank: float
+    bottom_level: float
+    seq: int
+
+    @property
+    def is_lane(self) -> bool:
+        """Whether its jobs need no install."""
+        return not self.build
+
+    @property
+    def head(self) -> Candidate:
+        """Its first job, as policy sees it."""
+        return Candidate(self.rank, -self.bottom_level, self.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What a slot takes: the first job of a queue, or a certain one; ``installs`` if the slot has
+    to install the group's build before."""
+
+    slot: FreeSlot
+    queue: OpenQueue
+    seq: int | None = None
+    installs: bool = False
+
+
+class Yard:
+    """What may start, who holds what and who has used what, as of one transaction."""
+
+    def __init__(
+        self,
+        tx: Tx,
+        worker: str,
+        fitting: Sequence[OpenQueue],
+        group_slots: Mapping[str, int],
+        weights: Mapping[str, float],
+        alive_since: float,
+    ) -> None:
+        tx.flush()  # what ended in this transaction does not run any more
+        self._tx = tx
+        self._worker = worker
+        self._queues = {queue.id: queue for queue in fitting}
+        self._rules = rules.read(tx) if any(queue.is_ruled for queue in fitting) else Rules()
+        self._heads = {queue.id: [queue.head] for queue in fitting}
+        self._given: dict[int, set[int]] = {queue.id: set() for queue in fitting}
+        self._queues_of: dict[int, list[OpenQueue]] = {}
+        for queue in fitting:
+            self._queues_of.setdefault(queue.group_id, []).append(queue)
+        self._groups = groups_of(tx, fitting, group_slots)
+        self._seen: dict[int, Group] = {}  # as policy sees them, until something changes
+        self._usage = usage_of(tx, fitting, weights)
+        self._alive_since = alive_since
+        self._slots = self._slots_alive()
+        self._holders = _holders(self._slots)
+        self._busy = busy(tx, self._slots) if self._holders else {}
+        # General slots take nothing for which their worker has special ones.
+        self._special = {(row.worker, row.target) for row in self._slots}
+        self._avoiding = _avoiding(tx)
+
+    def _slots_alive(self) -> list[Any]:
+        """What a worker that is gone had on its slots, nobody holds."""
+        return [row for row in _SLOTS.rows(self._tx) if row.seen_at >= self._alive_since]
+
+    def give(self, slot: FreeSlot) -> Pick | None:
+        """What a free slot runs next; None if it should rather stay idle."""
+        if any(row.state != SlotState.READY.value for row in self._slots if self._is(row, slot)):
+            return None
+        while (choice := self._choose(slot)) is not None:
+            if not choice.installs or self._hold(slot, choice.group):
+                queue = self._queues[choice.queue.id]
+                self._take(slot, queue, choice.queue.head, installs=choice.installs)
+                seq = None if queue.is_lane else choice.queue.head.seq
+                return Pick(slot, queue, seq, choice.installs)
+        return None
+
+    def _is(self, row: Any, slot: FreeSlot) -> bool:
+        return bool(row.worker == self._worker and row.name == slot.name)
+
+    def _choose(self, slot: FreeSlot) -> Choice | None:
+        avoided = self._avoided(slot)
+        seen = [
+            self._seen_by(slot, group, avoided)
+            for group in self._groups.values()
+            if slot.serves(group.target)
+        ]
+        where = Slot(slot.target, slot.group_id, slot.install_seconds)
+        return choose(where, seen, self._usage, self._tx.now)
+
+    def _seen_by(self, slot: FreeSlot, group: Group, avoided: frozenset[int]) -> Group:
+        """A group with the queues of it that may start, and the other slots that hold it."""
+        seen = self._seen.get(group.id)
+        if seen is None or avoided:
+            holders = self._holders.get(group.id, ())
+            seen = replace(
+                group,
+                queues=tuple(self._open(group.id, avoided)),
+                holders=len(holders),
+                busy=sum(self._busy.get(holder, 0.0) for holder in holders),
+            )
+            if not avoided:
+                self._seen[group.id] = seen
+        me = (self._worker, slot.name)
+        if seen.holders and me in self._holders[group.id]:
+            mine = self._busy.get(me, 0.0)
+            return replace(seen, holders=seen.holders - 1, busy=seen.busy - mine)
+        return seen
+
+    def _avoided(self, slot: FreeSlot) -> frozenset[int]:
+        """The jobs that infrastructure failed on this slot, if there is another for them."""
+        if not self._avoiding:
+            return frozenset()
+        here = f"{self._worker}/{slot.name}"
+        others = {
+            f"{row.worker}/{row.name}"
+            for row in self._slots
+            if row.state == SlotState.READY.value and self._may_replace(row, slot)
+        }
+        return frozenset(
+            seq
+            for seq, avoids in self._avoiding.items()
+            if here in avoids and others - avoids - {here}
+        )
+
+    def _may_replace(self, row: Any, slot: FreeSlot) -> bool:
+        """Whether another slot serves what this one does."""
+        if row.target is not None or slot.target is None:
+            return bool(row.target == slot.target)
+        targets = None if row.targets is None else json.loads(row.targets)
+        return (row.worker, slot.target) not in self._special and (
+            targets is None or slot.target in targets
+        )
+
+    def _open(self, group: int, avoided: frozenset[int]) -> Iterable[Queue]:
+        for queue in self._queues_of[group]:
+            if self._rules.allow(queue):
+                head = self._head(queue, avoided)
+                if head is not None:
+                    yield Queue(queue.id, queue.submitted_by, head)
+
+    def _head(self, queue: OpenQueue, avoided: frozenset[int]) -> Candidate | None:
+        """The first job that is left of a queue and is none of ``avoided``."""
+        known, given = self._heads[queue.id], self._given[queue.id]
+        if known and not avoided:
+            return known[0]
+        if all(job.seq in avoided for job in known):
+            limit = len(given) + len(avoided) + HEADS
+            rows = _HEADS.rows(self._tx, queue=queue.id, limit=limit)
+            known[:] = [
+                Candidate(row.rank, -row.bottom_level, row.seq)
+                for row in rows
+                if row.seq not in given
+            ]
+        return next((job for job in known if job.seq not in avoided), None)
+
+    def _take(self, slot: FreeSlot, queue: OpenQueue, head: Candidate, *, installs: bool) -> None:
+        """Count one of its jobs as given away to a slot."""
+        self._given[queue.id].add(head.seq)
+        self._heads[queue.id].remove(head)
+        self._rules.count(queue)
+        if self._rules.maximum:
+            self._seen.clear()  # a limit may be full now
+        group = self._groups[queue.group_id]
+        self._seen.pop(group.id, None)
+        # What is behind a job may be others which do not wait in this group.
+        seconds = -head.behind if group.is_lane else min(-head.behind, group.work)
+        install = slot.install_seconds if installs else 0.0
+        self._busy[self._worker, slot.name] = install + seconds
+        self._groups[group.id] = replace(
+            group, work=max(0.0, group.work - seconds), jobs=max(0, group.jobs - 1)
+        )
+        self._usage.charge(queue.target, queue.org_id, queue.submitted_by, seconds)
+
+    def _hold(self, slot: FreeSlot, group: Group) -> bool:
+        """Become a holder. Whoever else is doing so right now is let go first: then this group is
+        not what it looked like, and another is chosen."""
+        if not self._tx.conn.execute(self._tx.dialect.lock_free(_GROUP), {"group": group.id}).all():
+            del self._groups[group.id]
+            return False
+        me = (self._worker, slot.name)
+        held_by = _holders(self._slots_alive()).get(group.id, set()) - {me}
+        self._seen.pop(group.id, None)
+        if held_by != self._holders.get(group.id, set()) - {me}:
+            self._holders[group.id] = held_by
+            return False
+        self._tx.conn.execute(
+            _HOLD,
+            {
+                "who": self._worker,
+                "where": slot.name,
+                "group": group.id,
+                "ready": self._tx.now + slot.install_seconds,
+            },
+        )
+        for held, holders in self._holders.items():
+            if me in holders:
+                holders.discard(me)
+                self._seen.pop(held, None)
+        self._holders.setdefault(group.id, set()).add(me)
+        return True
+
+
+_HEADS = Statement(
+    select(jobs.c.seq, jobs.c.rank, jobs.c.bottom_level)
+    .where(in_state(State.QUEUED), jobs.c.queue_id == bindparam("queue"))
+    .order_by(*IN_ORDER)
+    .limit(bindparam("limit"))
+)
+_GROUP = select(groups.c.id).where(groups.c.id == bindparam("group"))
+_HOLD = (
+    update(slots)
+    .where(slots.c.worker == bindparam("who"), slots.c.name == bindparam("where"))
+    .values(group_id=bindparam("group"), ready_at=bindparam("ready"))
+)
+_USAGE = Statement(select(usage))
+_SLOTS = Statement(
+    select(
+        slots.c.worker,
+        slots.c.name,
+        slots.c.target,
+        slots.c.group_id,
+        slots.c.state,
+        slots.c.ready_at,
+        workers.c.seen_at,
+        workers.c.targets,
+    ).join(workers, workers.c.id == slots.c.worker)
+)
+_AVOIDING = Statement(
+    select(jobs.c.seq, jobs.c.avoids).where(
+        in_state(State.QUEUED), jobs.c.avoids.is_not(None), jobs.c.avoids_until > bindparam("now")
+    )
+)
+
+
+def groups_of(
+    tx: Tx, fitting: Sequence[OpenQueue], group_slots: Mapping[str, int]
+) -> dict[int, Group]:
+    """The groups of some queues, without these, with what is expected of all their work."""
+    found: dict[int, Group] = {}
+    for queue in fitting:
+        if queue.group_id not in found:
+            found[queue.group_id] = Group(
+                queue.group_id,
+                queue.org_id,
+                queue.target,
+                queue.build,
+                (),
+                queue.work,
+                queue.queued,
+                max_holders=group_slots.get(queue.target),
+            )
+    if all(group.is_lane for group in found.values()):
+        return found
+    for row in tallies.unfolded(tx):
+        if (group := found.get(row.group_id)) is not None:
+            found[group.id] = replace(
+                group, jobs=group.jobs + int(row.queued), work=group.work + row.work
+            )
+    return found
+
+
+def _holders(rows: Iterable[Any]) -> dict[int, set[tuple[str, str]]]:
+    """Who holds which group: (worker, slot). One that takes no jobs keeps no others away."""
+    found: dict[int, set[tuple[str, str]]] = {}
+    for row in rows:
+        if row.group_id is not None and row.state == SlotState.READY.value:
+            found.setdefault(row.group_id, set()).add((row.worker, row.name))
+    return found
+
+
+_RUNNING = Statement(
+    select(jobs.c.worker, jobs.c.slot, jobs.c.claimed_at, jobs.c.expected).where(
+        in_state(State.RUNNING)
+    )
+)
+
+
+def busy(tx: Tx, rows: Iterable[Any]) -> dict[tuple[str, str], float]:
+    """For how many more seconds holders are expected to be busy with what runs on them, by
+    (worker, slot)."""
+    ready = {(row.worker, row.name): row.ready_at for row in rows if row.group_id is not None}
+    found = {}
+    for job in _RUNNING.rows(tx):
+        if (holder := (job.worker, job.slot)) in ready:
+            began = max(job.claimed_at, ready[holder] or 0.0)
+            found[holder] = max(0.0, began + or_unknown(job.expected) - tx.now)
+    return found
+
+
+def _avoiding(tx: Tx) -> dict[int, frozenset[str]]:
+    """The queued jobs that shall rather run elsewhere, and the slots they avoid."""
+    rows = _AVOIDING.rows(tx, now=tx.now)
+    return {row.seq: frozenset(row.avoids.split("\n")) for row in rows}
+
+
+def usage_of(tx: Tx, fitting: Sequence[OpenQueue], weights: Mapping[str, float]) -> Usage:
+    """Who has used how much; not asked where only one could be served anyway."""
+    if len({(queue.target, queue.org_id, queue.submitted_by) for queue in fitting}) == 1:
+        return Usage()
+    seconds = {
+        (row.target, row.org_id, row.submitted_by): decayed(row.seconds, tx.now - row.at)
+        for row in _USAGE.rows(tx)
+    }
+    for row in tallies.unfolded(tx):
+        key = (row.target, row.org_id, row.submitted_by)
+        seconds[key] = seconds.get(key, 0.0) + row.used
+    return Usage(seconds, weights)
