@@ -1,0 +1,53 @@
+"""``yard``: a client whose jobs wait for the workers that a test starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runyard import Runyard
+from runyard.clock import ManualClock
+from runyard.store.database import Store
+from tests.support.processes import eventually, with_variable
+
+
+@pytest.fixture
+def yard(home: Path) -> Iterator[Runyard]:
+    """A client of an empty SQLite home; starts no worker."""
+    with Runyard(background_worker=False) as yard:
+        yield yard
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_yard(
+    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runyard]:
+    """The same, once on each database; workers find it in the environment."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("RUNYARD_DATABASE_URL", request.getfixturevalue("pg_url"))
+    with Runyard(background_worker=False) as yard:
+        yield yard
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(home: Path) -> Iterator[None]:
+    """When a test is over, no process that was started for its home may be left: no worker, no
+    launcher, and nothing that ever belonged to a job."""
+    yield
+    eventually(lambda: not with_variable(f"RUNYARD_HOME={home}"), 5)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The clock of ``store``."""
+    return ManualClock()
+
+
+@pytest.fixture
+def store(yard: Runyard, clock: ManualClock) -> Iterator[Store]:
+    """The store of ``yard`` in a time that tests move."""
+    store = Store(f"sqlite:///{yard.home}/runyard.db", clock)
+    yield store
+    store.close()

@@ -1,0 +1,127 @@
+"""Jobs that are over in no time: the next is at hand, and nobody waits for one that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runyard import Runyard, bootstrap
+from runyard.config import Settings
+from runyard.domain.event import EventKind
+from runyard.domain.job import State
+from runyard.engine.places import AHEAD, Pace
+from runyard.engine.worker import Observer, WorkerOptions
+from runyard.store.claim import Claim
+from tests.support.working import ended_once, kinds, work
+
+
+class Watching(Observer):
+    """Notes how many claims were held at once on a slot."""
+
+    def __init__(self) -> None:
+        self.claims: list[Claim] = []
+        self.most = 0
+        self._alive: dict[tuple[int, int], str] = {}
+
+    def claimed(self, claims) -> None:
+        self._count()  # of one commit the claims are told before the ends
+        self.claims += claims
+        self._alive |= {(claim.seq, claim.fence): claim.slot for claim in claims}
+
+    def finished(self, finished) -> None:
+        for move in finished.moves:
+            self._alive.pop((move.seq, move.number), None)
+        self._count()
+
+    def _count(self) -> None:
+        slots = list(self._alive.values())
+        self.most = max([self.most, *(slots.count(slot) for slot in set(slots))])
+
+
+def run(yard: Runyard, home: Path, slots: int = 2) -> Watching:
+    watching = Watching()
+    options = WorkerOptions(slots, idle_exit=0.1, poll_seconds=0.05)
+    with bootstrap.worker(Settings.load(home), yard._store, options, watching) as worker:
+        worker.run()
+    return watching
+
+
+def test_only_after_many_in_a_row_and_not_after_a_long_one() -> None:
+    pace = Pace()
+    for _ in range(Pace.IN_A_ROW):
+        assert not pace.is_quick
+        pace.note(0.001)
+    assert pace.is_quick
+    pace.note(10 * Pace.QUICK_SECONDS)
+    assert not pace.is_quick
+
+
+def test_many_quick_ones(yard: Runyard, home: Path) -> None:
+    batch = yard.submit_batch({"command": ["true"]} for _ in range(200))
+    watching = run(yard, home)
+
+    jobs = yard.wait(batch)
+    assert {job.state for job in jobs} == {State.PASSED}
+    assert 1 < watching.most <= 1 + AHEAD
+    ended_once(yard, jobs)
+    for job in jobs:
+        (attempt,) = job.attempts
+        assert attempt.started_at
+        assert attempt.finished_at
+        assert attempt.started_at <= attempt.finished_at
+
+
+def test_whoever_waits_behind_a_long_one_is_given_back(yard: Runyard, home: Path) -> None:
+    quick = [yard.submit(["true"]) for _ in range(60)]
+    long = yard.submit(["sleep", "2"])
+    rest = [yard.submit(["true"]) for _ in range(60)]
+    run(yard, home)
+
+    assert {yard.get(job).state for job in (*quick, long, *rest)} == {State.PASSED}
+    until = yard.get(long).finished_at
+    assert until
+    late = [job for job in map(yard.get, rest) if (job.finished_at or 0) > until - 0.5]
+    assert not late, "two slots, and the long one takes one of them"
+    for job in rest:
+        given_back = kinds(yard, job).count(EventKind.RELEASED)
+        assert given_back <= 1
+        assert len(yard.get(job).attempts) == 1 + given_back
+
+
+def test_one_that_waits_can_be_cancelled(yard: Runyard, home: Path) -> None:
+    for _ in range(40):
+        yard.submit(["true"])
+    long = yard.submit(["sleep", "600"])
+    rest = [yard.submit(["true"]) for _ in range(4)]
+
+    class Cancelling(Watching):
+        def claimed(self, claims) -> None:
+            super().claimed(claims)
+            if long.id in {claim.id for claim in claims}:
+                yard.cancel([long, *rest])
+
+    options = WorkerOptions(1, idle_exit=0.1, poll_seconds=0.05)
+    with bootstrap.worker(Settings.load(home), yard._store, options, Cancelling()) as worker:
+        worker.run()
+
+    states = {yard.get(job).state for job in rest}
+    assert yard.get(long).state is State.CANCELLED
+    assert states <= {State.CANCELLED, State.PASSED}
+
+
+def test_limits_hold_for_what_waits_too(yard: Runyard, home: Path) -> None:
+    from runyard.policy.fits import Scope
+
+    bootstrap.yardmaster(yard._settings, yard._store).limit(Scope.ORG, "default", 1)
+    for _ in range(60):
+        yard.submit(["true"])
+    assert run(yard, home).most == 1
+
+
+@pytest.mark.parametrize("kind", ["python", "shell"])
+def test_snippets_and_lines_too(yard: Runyard, home: Path, kind: str) -> None:
+    text = {"python": "print(6 * 7)", "shell": "echo 42"}[kind]
+    jobs = [yard.submit(text, kind=kind) for _ in range(60)]
+    work(home)
+    assert {yard.logs(job)[0] for job in jobs} == {"42\n"}
