@@ -1,0 +1,109 @@
+"""The one place that wires things together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from runyard.config import CONFIG_VARIABLE, Settings, user_name
+from runyard.engine import presence
+from runyard.errors import HomeUnusable
+from runyard.execution.strays import KEY_VARIABLE
+from runyard.service.jobs import Jobs
+from runyard.store.database import Store
+from runyard.store.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from runyard.engine.worker import Observer, Worker, WorkerOptions
+    from runyard.service.waiting import Reckoning
+    from runyard.service.yardmaster import Yardmaster
+
+
+OF_A_JOB = (KEY_VARIABLE, "RUNYARD_JOB_ID", "RUNYARD_ATTEMPT_NUMBER")  # variables
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of a home, its schema up to date."""
+    settings.home.prepare()
+    store = Store(settings.database_url)
+    upgrade(store)
+    return store
+
+
+def jobs(settings: Settings, store: Store) -> Jobs:
+    """The requests about jobs."""
+    return Jobs(store, settings.home, user_name())
+
+
+def yardmaster(settings: Settings, store: Store) -> Yardmaster:
+    """The requests about groups and devices."""
+    from runyard.service.yardmaster import Yardmaster
+
+    return Yardmaster(store, settings.home)
+
+
+def reckoning(settings: Settings, config_path: str | None = None) -> Reckoning:
+    """What explanations reckon with, as workers with the same configuration do."""
+    from runyard import configfile
+    from runyard.service.waiting import Reckoning
+
+    config = configfile.load(config_path)
+    return Reckoning(settings.lease_seconds, config.group_slots, config.weights)
+
+
+def worker(
+    settings: Settings, store: Store, options: WorkerOptions, observer: Observer | None = None
+) -> Worker:
+    """A worker of this home."""
+    # Imported when needed: a command that only looks must not wait for what it does not use.
+    from runyard.engine.worker import Worker
+
+    return Worker(store, settings, options, observer)
+
+
+def ensure_worker(settings: Settings, config_path: str | None = None) -> bool:
+    """Start a background worker unless one serves this home; returns whether one was started.
+
+    We take the lock of the one there may be and leave it to the worker: however many processes
+    come here at once, no two of them start one.
+    """
+    run = settings.home.run
+    lock = None if presence.is_served(run) else presence.take_background_lock(run)
+    if lock is None:
+        return False
+    try:
+        _start_in_background(settings, lock, config_path)
+    finally:
+        os.close(lock)
+    return True
+
+
+def _start_in_background(settings: Settings, lock: int, config_path: str | None) -> None:
+    # A job may be what starts it, but it must not be taken for a part of that job.
+    environment = settings.environment()
+    from runyard import configfile
+
+    # It starts in another directory than ours.
+    if (config := configfile.path_in_force(config_path)) is not None:
+        environment[CONFIG_VARIABLE] = str(config)
+    for name in OF_A_JOB:
+        environment.pop(name, None)
+    try:
+        log = settings.home.worker_log.open("ab")
+    except OSError as error:
+        raise HomeUnusable(
+            f"no worker could be started: {settings.home.worker_log}: {error.strerror}"
+        ) from error
+    with log:
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "runyard", "worker", "--background", str(lock)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=settings.home.root,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )

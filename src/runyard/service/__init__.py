@@ -1,0 +1,1 @@
+"""What people ask for, whichever way they come in."""

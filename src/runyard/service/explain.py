@@ -1,0 +1,107 @@
+"""Why a job is where it is, in words."""
+
+from __future__ import annotations
+
+import signal as signals
+from collections.abc import Sequence
+
+from runyard.clock import isoformat
+from runyard.domain.event import Event, EventKind
+from runyard.domain.explanation import Cause, Explanation, say
+from runyard.domain.job import Attempt, Job, Reason, State
+from runyard.service import waiting
+from runyard.service.waiting import Reckoning
+from runyard.store import views
+from runyard.store.database import Store, Tx
+
+
+def explain(store: Store, job_id: str, reckoning: Reckoning) -> Explanation:
+    """Why the job has not started, or how it ended."""
+    with store.read() as tx:
+        seq = views.seq_of(tx, job_id)
+        job = views.get(tx, seq)
+        if job.state is State.QUEUED:
+            return waiting.explain(tx, seq, job, reckoning)
+        if job.state is State.DELAYED:
+            return _delayed(tx, seq, job)
+        if job.state in (State.BLOCKED, State.SKIPPED):
+            return _depending(tx, seq, job)
+        if job.state is State.RUNNING:
+            return _running(tx, seq, job)
+        detail = failure_detail(views.history(tx, [seq]))
+        return say(job, job.reason or job.state, ending(job, detail))
+
+
+def ending(job: Job, detail: str | None = None) -> str:
+    """How a final job ended: ``failed: exit code 3 (attempt 2)``."""
+    last = job.attempts[-1] if job.attempts else None
+    if job.state is not State.FAILED:
+        return job.state.value
+    text = f"failed: {failure(job.reason, last, detail)}"
+    return f"{text} (attempt {len(job.attempts)})" if len(job.attempts) > 1 else text
+
+
+def failure(reason: Reason | None, attempt: Attempt | None, detail: str | None = None) -> str:
+    """A reason in words, with the numbers of the attempt it is about."""
+    if reason is Reason.EXIT_CODE and attempt:
+        return f"exit code {attempt.exit_code}"
+    if reason is Reason.SIGNAL and attempt and attempt.signal:
+        return f"signal {attempt.signal} ({_signal_name(attempt.signal)})"
+    seconds = ""
+    if attempt and attempt.started_at and attempt.finished_at:
+        seconds = f" after {attempt.finished_at - attempt.started_at:.1f} s"
+    texts = {
+        Reason.TIMEOUT: f"timeout{seconds}",
+        Reason.SILENT: f"no output for too long, ended{seconds}",
+        Reason.LOST: "its workers vanished too often",
+        Reason.SETUP: "the setup of its target failed",
+        Reason.NOT_STARTED: detail or "it could not be started",
+    }
+    return texts.get(reason, "unknown") if reason else "unknown"
+
+
+def failure_detail(history: Sequence[Event]) -> str | None:
+    """What the last failure had to say beyond its reason."""
+    failed = [e for e in history if e.kind in (EventKind.FAILED, EventKind.RETRIED)]
+    return failed[-1].data.get("detail") if failed else None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signals.Signals(number).name.removeprefix("SIG")
+    except ValueError:
+        return "unknown"
+
+
+def _delayed(tx: Tx, seq: int, job: Job) -> Explanation:
+    due = views.placement(tx, seq).run_after
+    when = f"not before {isoformat(due)} (in {max(0.0, due - tx.now):.1f} s)"
+    if not job.attempts:
+        return say(job, "scheduled", f"delayed: {when}")
+    last = job.attempts[-1]
+    detail = failure_detail(views.history(tx, [seq]))
+    why = failure(last.reason, last, detail)
+    return say(job, "backoff", f"delayed: attempt {len(job.attempts)} failed ({why}); {when}")
+
+
+def _depending(tx: Tx, seq: int, job: Job) -> Explanation:
+    open_parents = [p for p in views.parents_of(tx, seq) if p.state is not State.PASSED]
+    causes = [Cause(id=p.id, name=p.name, state=p.state) for p in open_parents]
+    if job.state is State.SKIPPED:
+        bad = [c for c in causes if c.state in (State.FAILED, State.CANCELLED, State.SKIPPED)]
+        names = ", ".join(f"{c.name} ({c.id}) is {c.state}" for c in bad)
+        found = say(job, "dependency", f"skipped: {names}")
+    else:
+        names = ", ".join(f"{c.name} ({c.id}, {c.state})" for c in causes[:5])
+        more = f" and {len(causes) - 5} more" if len(causes) > 5 else ""
+        found = say(job, "dependency", f"blocked: waits for {names}{more}")
+    return found.model_copy(update={"waits_for": causes})
+
+
+def _running(tx: Tx, seq: int, job: Job) -> Explanation:
+    live = job.attempts[-1]
+    seconds = tx.now - (live.started_at or tx.now)
+    text = f"running for {seconds:.1f} s on {live.worker}, slot {live.slot}"
+    if views.placement(tx, seq).cancel_requested:
+        return say(job, "cancelling", f"{text}; it is being cancelled")
+    return say(job, "running", text)

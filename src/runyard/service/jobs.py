@@ -1,0 +1,204 @@
+"""Submit jobs and batches, look at them, wait for them, change them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from runyard.config import Home
+from runyard.domain.batch import Batch
+from runyard.domain.event import Event
+from runyard.domain.ids import batch_id, is_batch_id
+from runyard.domain.job import Job, JobSpec
+from runyard.engine import presence
+from runyard.errors import InvalidRequest, NotFound, WaitTimeout
+from runyard.execution import logs
+from runyard.execution.logs import LogPaths
+from runyard.service import submission
+from runyard.store import control, durations, schedule, views
+from runyard.store.database import Store, Tx
+from runyard.store.durations import Key
+from runyard.store.submit import NewBatch, submit
+from runyard.store.views import JobFilter, Page
+
+POLL_SECONDS = (0.01, 0.25)  # first and longest pause between two looks of a wait
+FOLLOW_SECONDS = 0.1  # between two looks at a growing log
+
+
+class Jobs:
+    """The requests about jobs, on one store and the home whose workers are to be woken; what is
+    submitted counts as ``user``'s."""
+
+    def __init__(self, store: Store, home: Home, user: str = "") -> None:
+        self._store = store
+        self._home = home
+        self._user = user
+
+    def submit(self, spec: JobSpec) -> Job:
+        """Save one job; with an idempotency key known already, returns the job saved then."""
+        rows = submission.prepare([spec], self._user, self._expected)
+        key = submission.key_for(rows, spec.idempotency_key)
+        earlier = self._store.write(lambda tx: submit(tx, rows, key=key), repeatable=bool(key))
+        self.wake_workers()
+        return self.get(earlier or rows[0].id)
+
+    def submit_batch(
+        self,
+        specs: Iterable[JobSpec],
+        *,
+        name: str = "",
+        org_id: str = "default",
+        idempotency_key: str | None = None,
+        pool: str = "",
+    ) -> Batch:
+        """Save many jobs at once; they may depend on each other by name."""
+        rows = submission.prepare(specs, self._user, self._expected)
+        key = submission.key_for(rows, idempotency_key)
+        batch = NewBatch(batch_id(), name, rows[0].org_id if rows else org_id)
+        earlier = self._store.write(
+            lambda tx: submit(tx, rows, batch, pool=pool, key=key), repeatable=bool(key)
+        )
+        self.wake_workers()
+        return self.get_batch(earlier or batch.id)
+
+    def _expected(self, wanted: Iterable[Key]) -> Mapping[Key, float]:
+        with self._store.read() as tx:
+            return durations.expected(tx, wanted)
+
+    def get(self, job_id: str) -> Job:
+        """A job by its id or a unique prefix."""
+        with self._store.read() as tx:
+            return views.get(tx, views.seq_of(tx, job_id))
+
+    def get_batch(self, batch_id: str) -> Batch:
+        """A batch by its id or a unique prefix."""
+        with self._store.read() as tx:
+            return views.batch(tx, views.batch_seq_of(tx, batch_id))
+
+    def full_ids(self, prefixes: Sequence[str]) -> list[str]:
+        """Unique prefixes of job ids as whole ids."""
+        with self._store.read() as tx:
+            return [views.get(tx, views.seq_of(tx, prefix)).id for prefix in prefixes]
+
+    def need_worker(self) -> bool:
+        """Whether a job that any worker may take is ready to run, or will be in time."""
+        with self._store.read() as tx:
+            return schedule.is_expecting(tx, frozenset({""}))
+
+    def members(self, ids: Sequence[str]) -> list[Job]:
+        """The jobs meant by ids of jobs and batches, in order of submission."""
+        with self._store.read() as tx:
+            return views.get_many(tx, views.seqs_of(tx, ids))
+
+    def page(self, wanted: JobFilter, limit: int = 50, cursor: str | None = None) -> Page:
+        """The newest jobs first."""
+        if not 1 <= limit <= 1000:
+            raise InvalidRequest("a page has between 1 and 1000 jobs")
+        with self._store.read() as tx:
+            return views.page(tx, wanted, limit, cursor)
+
+    def events(self, ids: Sequence[str]) -> list[Event]:
+        """What happened to jobs, oldest first."""
+        with self._store.read() as tx:
+            return views.history(tx, views.seqs_of(tx, ids))
+
+    def wait(
+        self,
+        ids: Sequence[str],
+        timeout: float | None = None,
+        idle: Callable[[], None] = lambda: None,
+    ) -> list[Job]:
+        """Until all the jobs are final; returns them. ``idle`` is called about once a second."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._store.read() as tx:
+            seqs = views.seqs_of(tx, ids)
+        left, pause, next_idle = seqs, POLL_SECONDS[0], 0.0
+        while left:
+            with self._store.read() as tx:
+                left = views.unfinished(tx, left)
+            now = time.monotonic()
+            if left and deadline is not None and now >= deadline:
+                raise WaitTimeout(f"{len(left)} of {len(seqs)} jobs are not finished yet")
+            if left and now >= next_idle:
+                next_idle = now + 1.0
+                idle()
+            if left:
+                time.sleep(pause)
+                pause = min(pause * 1.5, POLL_SECONDS[1])
+        with self._store.read() as tx:
+            return views.get_many(tx, seqs)
+
+    def cancel(self, ids: Sequence[str]) -> list[Job]:
+        """Cancel jobs, or all members of batches; running ones end within moments."""
+        return self._change(ids, control.cancel)
+
+    def retry(self, ids: Sequence[str]) -> list[Job]:
+        """Run failed, cancelled and skipped jobs again. A batch means those of its members that
+        ended so; a job named by itself must have."""
+
+        def reopen(tx: Tx, _: Sequence[int]) -> None:
+            named = views.seqs_of(tx, [i for i in ids if not is_batch_id(i)])
+            members = views.seqs_of(tx, [i for i in ids if is_batch_id(i)])
+            control.retry(tx, [*named, *views.retriable(tx, members)])
+
+        return self._change(ids, reopen)
+
+    def logs(self, job_id: str, attempt: int | None = None, step: str = "") -> tuple[bytes, bytes]:
+        """stdout and stderr of an attempt, by default of the last one; of its ``setup`` or
+        ``teardown`` if that is the ``step``."""
+        files = self.log_paths(self.get(job_id), attempt, step)
+        return logs.read(files.stdout), logs.read(files.stderr)
+
+    def log_paths(self, job: Job, attempt: int | None = None, step: str = "") -> LogPaths:
+        """Where an attempt's output is; for one that never ran, where it would be."""
+        last = job.attempts[-1].number if job.attempts else 1
+        if attempt is not None and attempt not in {a.number for a in job.attempts}:
+            raise NotFound(f"job {job.id} has no attempt {attempt}")
+        return logs.paths(self._home.logs, job.id, attempt or last, step)
+
+    def follow(self, job_id: str) -> Iterator[tuple[str, bytes]]:
+        """What a job writes, as it appears, attempt after attempt, until the job is final: pieces
+        of ``stdout`` and ``stderr``. Waits for a job that has not started."""
+        number, tails = -1, dict[str, logs.Tail]()
+        is_over = False
+        while not is_over:
+            job = self.get(job_id)  # asked first: what was written before the end is read after it
+            for attempt in _new_attempts(job, number):
+                yield from _drain(tails)
+                number = attempt
+                files = self.log_paths(job, attempt)
+                tails = {"stdout": logs.Tail(files.stdout), "stderr": logs.Tail(files.stderr)}
+            number = max(number, 0)
+            is_over = job.is_final
+            yield from _drain(tails)
+            if not is_over:
+                time.sleep(FOLLOW_SECONDS)
+
+    def wake_workers(self) -> None:
+        """Tell this home's workers that there is something to do."""
+        presence.wake_workers(self._home.run)
+
+    def _change(
+        self, ids: Sequence[str], change: Callable[[Tx, Sequence[int]], object]
+    ) -> list[Job]:
+        def work(tx: Tx) -> list[int]:
+            seqs = views.seqs_of(tx, ids)
+            change(tx, seqs)
+            return seqs
+
+        seqs = self._store.write(work)
+        self.wake_workers()
+        with self._store.read() as tx:
+            return views.get_many(tx, seqs)
+
+
+def _new_attempts(job: Job, seen: int) -> list[int]:
+    """Those after the last one ``seen``; the job's last if we have not looked before (-1)."""
+    numbers = [attempt.number for attempt in job.attempts if attempt.number > seen]
+    return numbers[-1:] if seen < 0 else numbers
+
+
+def _drain(tails: Mapping[str, logs.Tail]) -> Iterator[tuple[str, bytes]]:
+    for stream, tail in tails.items():
+        while data := tail.read():
+            yield stream, data
