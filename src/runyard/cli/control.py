@@ -1,0 +1,73 @@
+"""``wait``, ``cancel`` and ``retry``."""
+
+from __future__ import annotations
+
+import click
+
+from runyard.cli import show
+from runyard.cli.params import Duration, ids_argument, json_option, printable
+from runyard.cli.session import print_json, session
+from runyard.cli.streams import reader_may_leave
+from runyard.domain.job import Job, State
+from runyard.service.explain import ending
+
+
+@click.command("wait")
+@ids_argument
+@click.option("--timeout", type=Duration(), help="Give up after so long; the jobs go on.")
+@json_option
+def wait_command(ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
+    """Wait until the jobs, or all jobs of the batches, are finished.
+
+    Exits 0 if all of them passed and 1 if not.
+
+    \b
+    Examples:
+      runyard wait 7k2m 9xq1
+      runyard wait --timeout 10m b-7k2m
+    """
+    with session() as here:
+        jobs = here.jobs.wait(ids, timeout, here.ensure_worker)
+    with reader_may_leave():
+        _print(jobs, as_json)
+    if any(job.state is not State.PASSED for job in jobs):
+        raise click.exceptions.Exit(1)
+
+
+@click.command("cancel")
+@ids_argument
+@json_option
+def cancel_command(ids: tuple[str, ...], as_json: bool) -> None:
+    """Cancel jobs, or all jobs of batches. Finished ones stay as they are.
+
+    \b
+    Example:
+      runyard cancel 7k2m b-9xq1
+    """
+    with session() as here:
+        _print(here.jobs.cancel(ids), as_json)
+
+
+@click.command("retry")
+@ids_argument
+@json_option
+def retry_command(ids: tuple[str, ...], as_json: bool) -> None:
+    """Run jobs that failed, were cancelled or skipped again; of a batch, all of those.
+
+    \b
+    Example:
+      runyard retry b-7k2m
+    """
+    with session() as here:
+        jobs = here.jobs.retry(ids)
+        here.ensure_worker()
+        _print(jobs, as_json)
+
+
+def _print(jobs: list[Job], as_json: bool) -> None:
+    if as_json:
+        print_json({"jobs": [job.model_dump(mode="json") for job in jobs]})
+        return
+    for job in jobs:
+        state = show.coloured(job.state, ending(job) if job.is_final else job.state.value)
+        click.echo(f"{job.id}  {state}  {printable(job.name)}")

@@ -1,0 +1,218 @@
+"""``status``, ``list``, ``logs`` and ``explain``: everything that only looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from runyard.cli.params import Pair, json_option, printable
+from runyard.cli.session import print_json, session
+from runyard.clock import isoformat
+from runyard.domain.batch import Batch
+from runyard.domain.ids import is_batch_id
+from runyard.domain.job import Attempt, Job, State
+from runyard.service.explain import ending, failure
+from runyard.store.views import JobFilter
+
+COLOURS = {
+    State.BLOCKED: "bright_black",
+    State.DELAYED: "bright_black",
+    State.QUEUED: "bright_black",
+    State.RUNNING: "yellow",
+    State.PASSED: "green",
+    State.FAILED: "red",
+    State.CANCELLED: "magenta",
+    State.SKIPPED: "bright_black",
+}
+
+
+def coloured(state: State, text: str | None = None) -> str:
+    """A text, or the state's own word, in the state's colour."""
+    return click.style(text or state.value, fg=COLOURS[state])
+
+
+@click.command("status")
+@click.argument("id", required=False, metavar="ID")
+@click.option("--job-id", help="The same, as an option.")
+@json_option
+def status_command(id: str | None, job_id: str | None, as_json: bool) -> None:  # noqa: A002
+    """Show the job or batch ID.
+
+    \b
+    Examples:
+      runyard status 7k2m
+      runyard status --job-id=7k2m9qx41vbtc --json
+    """
+    wanted = id or job_id
+    if not wanted:
+        raise click.UsageError("say which job: runyard status ID", click.get_current_context())
+    with session() as here:
+        if is_batch_id(wanted):
+            batch = here.jobs.get_batch(wanted)
+            print_json(batch.model_dump(mode="json")) if as_json else _print_batch(batch)
+        else:
+            job = here.jobs.get(wanted)
+            print_json(job.model_dump(mode="json")) if as_json else _print_job(job)
+
+
+@click.command("list")
+@click.option("--state", multiple=True, type=click.Choice([s.value for s in State]))
+@click.option("--batch", metavar="ID", help="Members of a batch.")
+@click.option("--org-id")
+@click.option("--app-version-id")
+@click.option("--target")
+@click.option("--label", type=Pair(bare=True), multiple=True, metavar="K[=V]")
+@click.option("--limit", type=int, default=20, show_default=True, help="At most 1000.")
+@click.option("--cursor", help="Go on where an earlier list ended.")
+@json_option
+def list_command(
+    state: tuple[str, ...],
+    batch: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+    **only: Any,
+) -> None:
+    """List jobs, newest first.
+
+    \b
+    Examples:
+      runyard list --state running --state queued
+      runyard list --batch b-7k2m --state failed --json
+      runyard list --label nightly --limit 100
+    """
+    labels = dict(only.pop("label"))
+    wanted = JobFilter(frozenset(map(State, state)), batch, labels=labels, **only)
+    with session() as here:
+        page = here.jobs.page(wanted, limit, cursor)
+    if as_json:
+        jobs = [job.model_dump(mode="json") for job in page.jobs]
+        print_json({"jobs": jobs, "next": page.next})
+        return
+    _print_table(page.jobs)
+    if page.next:
+        click.echo(f"more: runyard list --cursor {page.next}", err=True)
+
+
+@click.command("logs")
+@click.argument("id", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job is finished.")
+@click.option("--attempt", type=int, help="Which attempt.  [default: the last]")
+@click.option("--setup", is_flag=True, help="What preparing its device had to say.")
+@json_option
+def logs_command(
+    id: str,  # noqa: A002
+    follow: bool,
+    attempt: int | None,
+    setup: bool,
+    as_json: bool,
+) -> None:
+    """Print what job ID wrote: its stdout on stdout, its stderr on stderr.
+
+    \b
+    Examples:
+      runyard logs 7k2m | less
+      runyard logs -f 7k2m
+      runyard logs --attempt 1 --json 7k2m
+      runyard logs --setup 7k2m          how the install of its build went
+    """
+    with session() as here:
+        if follow and as_json:
+            here.jobs.wait([id], idle=here.ensure_worker)
+        elif follow and attempt is None and not setup:
+            for stream, data in here.jobs.follow(id):
+                _write(stream, data)
+            return
+        out, err = here.jobs.logs(id, attempt, "setup" if setup else "")
+    if as_json:
+        text = {"stdout": out.decode(errors="replace"), "stderr": err.decode(errors="replace")}
+        print_json(text)
+        return
+    _write("stdout", out)
+    _write("stderr", err)
+
+
+@click.command("explain")
+@click.argument("id", metavar="ID")
+@json_option
+def explain_command(id: str, as_json: bool) -> None:  # noqa: A002
+    """Say why job ID has not started, or how it ended.
+
+    \b
+    Example:
+      runyard explain 7k2m
+    """
+    with session() as here:
+        found = here.explain(id)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        click.echo(printable(found.text))
+
+
+def _write(stream: str, data: bytes) -> None:
+    file = sys.stdout.buffer if stream == "stdout" else sys.stderr.buffer
+    file.write(data)
+    file.flush()
+
+
+def _print_job(job: Job) -> None:
+    rows = [
+        ("job", job.id),
+        ("name", printable(job.name)),
+        ("state", coloured(job.state, ending(job) if job.is_final else None)),
+        ("command", printable(_command(job))),
+        ("target", printable(_target(job))),
+        ("batch", job.batch_id),
+        ("depends on", ", ".join(job.depends_on)),
+        ("labels", printable(", ".join(f"{k}={v}" if v else k for k, v in job.labels.items()))),
+        ("submitted", isoformat(job.submitted_at)),
+        ("started", isoformat(job.started_at)),
+        ("finished", isoformat(job.finished_at)),
+    ]
+    for label, value in rows:
+        if value:
+            click.echo(f"{label + ':':<12}{value}")
+    for attempt in job.attempts:
+        click.echo(f"{'attempt ' + str(attempt.number) + ':':<12}{_attempt(attempt)}")
+
+
+def _target(job: Job) -> str:
+    return job.target + (f", build {job.app_version_id}" if job.app_version_id else "")
+
+
+def _command(job: Job) -> str:
+    return job.command if isinstance(job.command, str) else " ".join(job.command)
+
+
+def _attempt(attempt: Attempt) -> str:
+    words = [attempt.state.value]
+    if attempt.reason:
+        words[0] += f": {failure(attempt.reason, attempt)}"
+    if attempt.started_at is not None:
+        words.append(f"{(attempt.finished_at or time.time()) - attempt.started_at:.2f} s")
+    if attempt.cpu_seconds is not None:
+        words.append(f"{attempt.cpu_seconds:.2f} s CPU")
+    if attempt.max_rss_bytes:
+        words.append(f"{attempt.max_rss_bytes / 2**20:.0f} MiB")
+    return ", ".join([*words, f"{attempt.worker} slot {attempt.slot}"])
+
+
+def _print_batch(batch: Batch) -> None:
+    click.echo(f"{'batch:':<12}{batch.id} {printable(batch.name)}".rstrip())
+    click.echo(f"{'state:':<12}{coloured(batch.state)}")
+    for word in ("total", "passed", "failed", "skipped", "cancelled", "running", "waiting"):
+        click.echo(f"{word + ':':<12}{getattr(batch, word)}")
+    click.echo(f"{'seconds:':<12}{batch.seconds:.1f}")
+
+
+def _print_table(jobs: list[Job]) -> None:
+    click.echo(f"{'ID':<14}{'STATE':<11}{'PRI':>3}  {'TARGET':<12}{'SECONDS':>8}  NAME")
+    for job in jobs:
+        seconds = "" if job.seconds is None else f"{job.seconds:.1f}"
+        state = coloured(job.state, f"{job.state.value:<11}")
+        line = f"{job.id:<14}{state}{job.priority:>3}  {printable(job.target):<12}{seconds:>8}"
+        click.echo(f"{line}  {printable(job.name)}")

@@ -1,0 +1,272 @@
+"""``groups``, ``devices``, ``priority``, ``pause``, ``resume`` and ``limit``."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from runyard import bootstrap
+from runyard.cli.params import json_option, printable
+from runyard.cli.session import print_json, session
+from runyard.domain.job import parse_priority
+from runyard.domain.slot import SlotState
+from runyard.domain.yard import DeviceView, GroupView
+from runyard.errors import InvalidRequest
+from runyard.policy.fits import Scope
+
+STATE_COLOURS = {
+    SlotState.READY: "green",
+    SlotState.DRAINING: "yellow",
+    SlotState.QUARANTINED: "red",
+}
+PAUSABLE = click.Choice([Scope.ORG.value, Scope.TARGET.value, Scope.GROUP.value])
+LIMITABLE = click.Choice([Scope.USER.value, Scope.ORG.value, Scope.TARGET.value, Scope.KEY.value])
+
+
+@click.group("groups", invoke_without_command=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@json_option
+@click.pass_context
+def groups_command(context: click.Context, limit: int, as_json: bool) -> None:
+    """Show groups: the jobs of one build on one kind of device, which share an install.
+
+    \b
+    Examples:
+      runyard groups
+      runyard groups --json
+      runyard groups cancel 12
+      runyard pause group 12
+    """
+    if context.invoked_subcommand:
+        return
+    with session() as here:
+        found = bootstrap.yardmaster(here.settings, here.store).groups(limit)
+    if as_json:
+        print_json({"groups": [_group_json(group) for group in found]})
+        return
+    click.echo(
+        f"{'ID':>4}  {'ORG':<12} {'BUILD':<16} {'TARGET':<12} {'QUEUED':>6} {'RUNNING':>7}"
+        f" {'INSTALLS':>8} {'SAVED':>5}  HELD BY"
+    )
+    for group in found:
+        click.echo(_group_line(group))
+
+
+@groups_command.command("cancel")
+@click.argument("group", type=int)
+@json_option
+def cancel_group_command(group: int, as_json: bool) -> None:
+    """Cancel all that waits and runs of a group.
+
+    \b
+    Example:
+      runyard groups cancel 12
+    """
+    with session() as here:
+        ids = bootstrap.yardmaster(here.settings, here.store).cancel_group(group)
+    if as_json:
+        print_json({"group": group, "cancelled": ids})
+    else:
+        click.echo(f"group {group}: {len(ids)} job{'s' * (len(ids) != 1)} cancelled")
+
+
+def _group_json(group: GroupView) -> dict[str, object]:
+    return group.model_dump(mode="json") | {"installs_saved": group.installs_saved}
+
+
+def _group_line(group: GroupView) -> str:
+    held = ", ".join(holder.slot for holder in group.holders)
+    paused = click.style("  paused", fg="yellow") if group.is_paused else ""
+    build = group.app_version_id or "-"
+    return (
+        f"{group.id:>4}  {printable(group.org_id):<12} {printable(build):<16}"
+        f" {printable(group.target):<12} {group.queued:>6} {group.running:>7} {group.installs:>8}"
+        f" {group.installs_saved:>5}  {printable(held)}{paused}"
+    )
+
+
+@click.group("devices", invoke_without_command=True)
+@json_option
+@click.pass_context
+def devices_command(context: click.Context, as_json: bool) -> None:
+    """Show devices and other slots: their health, the build on them, what they run.
+
+    \b
+    Examples:
+      runyard devices
+      runyard devices drain emulator-5554     it takes no more jobs
+      runyard devices resume emulator-5554    it does again
+    """
+    if context.invoked_subcommand:
+        return
+    with session() as here:
+        found = bootstrap.yardmaster(here.settings, here.store).devices()
+    if as_json:
+        print_json({"devices": [device.model_dump(mode="json") for device in found]})
+        return
+    click.echo(f"{'DEVICE':<18} {'TARGET':<12} {'STATE':<12} {'BUILD':<16} RUNS")
+    for device in found:
+        click.echo(_device_line(device))
+
+
+@devices_command.command("drain")
+@click.argument("name")
+@json_option
+def drain_command(name: str, as_json: bool) -> None:
+    """Start nothing more on a device; what runs on it goes on.
+
+    \b
+    Example:
+      runyard devices drain emulator-5554
+    """
+    with session() as here:
+        changed = bootstrap.yardmaster(here.settings, here.store).drain(name)
+    _say_changed(name, "draining", changed, as_json)
+
+
+@devices_command.command("resume")
+@click.argument("name")
+@json_option
+def resume_device_command(name: str, as_json: bool) -> None:
+    """Use a drained or quarantined device again.
+
+    \b
+    Example:
+      runyard devices resume emulator-5554
+    """
+    with session() as here:
+        changed = bootstrap.yardmaster(here.settings, here.store).resume_device(name)
+    _say_changed(name, "ready", changed, as_json)
+
+
+def _say_changed(name: str, state: str, changed: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"device": name, "state": state, "changed": changed})
+    else:
+        click.echo(f"{printable(name)} is {state}" + ("" if changed else " already"))
+
+
+def _device_line(device: DeviceView) -> str:
+    state = click.style(f"{device.state.value:<12}", fg=STATE_COLOURS[device.state])
+    runs = f"{device.job_id} {device.job_name}" if device.job_id else ""
+    if device.state is not SlotState.READY and device.since:
+        runs = f"{runs}  for {time.time() - device.since:.0f} s: {device.reason or ''}".strip()
+    return (
+        f"{printable(device.name):<18} {printable(device.target or 'any'):<12} {state}"
+        f" {printable(device.app_version_id or '-'):<16} {printable(runs)}"
+    )
+
+
+@click.command("priority")
+@click.argument("id")
+@click.argument("priority")
+@json_option
+def priority_command(id: str, priority: str, as_json: bool) -> None:  # noqa: A002
+    """Give the waiting job ID another PRIORITY: 0 to 10, or low, normal, high, critical.
+
+    \b
+    Example:
+      runyard priority 7k2m high
+    """
+    try:
+        number = int(str(parse_priority(priority)))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    if not 0 <= number <= 10:
+        raise InvalidRequest("priority is a whole number from 0 to 10")
+    with session() as here:
+        job = bootstrap.yardmaster(here.settings, here.store).set_priority(id, number)
+    if as_json:
+        print_json(job.model_dump(mode="json"))
+    else:
+        click.echo(f"{job.id} has priority {job.priority}")
+
+
+@click.command("pause")
+@click.argument("scope", type=PAUSABLE)
+@click.argument("name")
+@json_option
+def pause_command(scope: str, name: str, as_json: bool) -> None:
+    """Start nothing more of an org, a target or a group; what runs goes on.
+
+    \b
+    Examples:
+      runyard pause org acme
+      runyard pause target browserstack
+      runyard pause group 12
+    """
+    with session() as here:
+        changed = bootstrap.yardmaster(here.settings, here.store).pause(Scope(scope), name)
+    _say_paused(scope, name, "paused", changed, as_json)
+
+
+@click.command("resume")
+@click.argument("scope", type=PAUSABLE)
+@click.argument("name")
+@json_option
+def resume_command(scope: str, name: str, as_json: bool) -> None:
+    """Go on with an org, a target or a group that was paused.
+
+    \b
+    Example:
+      runyard resume org acme
+    """
+    with session() as here:
+        changed = bootstrap.yardmaster(here.settings, here.store).resume(Scope(scope), name)
+        here.ensure_worker()
+    _say_paused(scope, name, "resumed", changed, as_json)
+
+
+def _say_paused(scope: str, name: str, done: str, changed: bool, as_json: bool) -> None:
+    if as_json:
+        print_json({"scope": scope, "name": name, "state": done, "changed": changed})
+    else:
+        before = "" if changed else " already" if done == "paused" else ": it was not paused"
+        click.echo(f"{scope} {printable(name)} is {done}{before}")
+
+
+@click.command("limit")
+@click.argument("scope", type=LIMITABLE, required=False)
+@click.argument("name", required=False)
+@click.argument("maximum", required=False)
+@json_option
+def limit_command(scope: str | None, name: str | None, maximum: str | None, as_json: bool) -> None:
+    """Let at most MAXIMUM jobs of a user, org, target or key run at once; "none" lifts it.
+
+    Without arguments: show all limits.
+
+    \b
+    Examples:
+      runyard limit
+      runyard limit org acme 4
+      runyard limit key db 1
+      runyard limit org acme none
+    """
+    with session() as here:
+        master = bootstrap.yardmaster(here.settings, here.store)
+        if scope:
+            if not name or not maximum:
+                raise InvalidRequest("say whose limit and how many: runyard limit org acme 4")
+            master.limit(Scope(scope), name, _maximum(maximum))
+        rules = master.rules()
+    limits = [
+        {"scope": s.value, "name": n, "maximum": most, "running": rules.running[s, n]}
+        for (s, n), most in sorted(rules.maximum.items())
+    ]
+    if as_json:
+        print_json({"limits": limits})
+        return
+    for limit in limits:
+        click.echo(
+            f"{limit['scope']} {printable(str(limit['name']))}: at most {limit['maximum']} at once,"
+            f" {limit['running']} running"
+        )
+
+
+def _maximum(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isdigit():
+        raise InvalidRequest(f'the maximum is {text!r}; it is a whole number, or "none"')
+    return int(text)

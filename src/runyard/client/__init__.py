@@ -1,0 +1,1 @@
+"""Runyard from Python."""
