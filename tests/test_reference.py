@@ -8,12 +8,15 @@ import pytest
 from runyard import config, errors
 from runyard.cli.main import COMMANDS
 from runyard.domain.event import EventKind
-from runyard.domain.job import AttemptState, JobSpec, Reason, State
+from runyard.domain.job import ALIASES, AttemptState, JobSpec, Reason, State
 
 ROOT = Path(__file__).parent.parent
+CONFIG = Path(config.__file__).read_text()
 REFERENCE = (ROOT / "docs/reference/index.md").read_text()
 
-SETTINGS = set(re.findall(r'"(RUNYARD_[A-Z_]+)"', Path(config.__file__).read_text()))
+SETTINGS = set(re.findall(r'(?:get|_positive|_directories)\((?:env, )?"([A-Z_]+)"', CONFIG)) | {
+    config.CONFIG_VARIABLE
+}
 ERRORS = {
     name
     for name, thing in vars(errors).items()
@@ -25,6 +28,7 @@ NAMES = [
     *AttemptState,
     *EventKind,
     *JobSpec.model_fields,
+    *ALIASES,
     *COMMANDS,
     *sorted(SETTINGS - set(config.SECRET_VARIABLES)),
     *sorted(ERRORS),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runyard.config import CONFIG_VARIABLE, Settings, user_name
 from runyard.engine import presence
 from runyard.errors import HomeUnusable
+from runyard.execution.bounds import Bounds
 from runyard.execution.strays import KEY_VARIABLE
 from runyard.service.jobs import Jobs
 from runyard.store.database import Store
@@ -34,7 +35,7 @@ def open_store(settings: Settings) -> Store:
 
 def jobs(settings: Settings, store: Store) -> Jobs:
     """The requests about jobs."""
-    return Jobs(store, settings.home, user_name())
+    return Jobs(store, settings.home, user_name(), Bounds.of(settings))
 
 
 def yardmaster(settings: Settings, store: Store) -> Yardmaster:

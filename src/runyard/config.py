@@ -7,12 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 from urllib.parse import quote
 
 from runyard.errors import HomeUnusable, InvalidRequest
 
 # Never handed to a job: they give access to what the job has no business with.
 SECRET_VARIABLES = ("RUNYARD_DATABASE_URL", "RUNYARD_TOKEN", "RUNYARD_SECRET")
+# With these PostgreSQL's own library completes a database URL that has no password in it.
+_OF_POSTGRESQL = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE")
 
 CONFIG_VARIABLE = "RUNYARD_CONFIG"
 LEASE_SECONDS = 30.0
@@ -68,6 +71,9 @@ class Settings:
     database_url: str
     lease_seconds: float = LEASE_SECONDS
     retention_days: float = RETENTION_DAYS
+    allowed_workdirs: tuple[str, ...] = ()  # where jobs may begin; empty means anywhere
+    default_workdir: str | None = None  # where those begin that name no directory
+    command_timeout: float | None = None  # of jobs that name none, and the longest they may name
 
     @classmethod
     def load(
@@ -90,7 +96,16 @@ class Settings:
             url,
             _positive(env, "RUNYARD_LEASE_SECONDS", LEASE_SECONDS),
             _positive(env, "RUNYARD_RETENTION_DAYS", RETENTION_DAYS),
+            _directories(env, "ALLOWED_WORKDIRS"),
+            next(iter(_directories(env, "DEFAULT_WORKING_DIR", separator=None)), None),
+            _positive(env, "COMMAND_TIMEOUT_SECONDS", None),
         )
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """What of a worker's environment its jobs must not see."""
+        is_postgresql = self.database_url.startswith("postgres")
+        return SECRET_VARIABLES + (_OF_POSTGRESQL if is_postgresql else ())
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that shall use the same settings."""
@@ -100,6 +115,9 @@ class Settings:
             "RUNYARD_DATABASE_URL": self.database_url,
             "RUNYARD_LEASE_SECONDS": str(self.lease_seconds),
             "RUNYARD_RETENTION_DAYS": str(self.retention_days),
+            "ALLOWED_WORKDIRS": ",".join(self.allowed_workdirs),
+            "DEFAULT_WORKING_DIR": self.default_workdir or "",
+            "COMMAND_TIMEOUT_SECONDS": str(self.command_timeout or ""),
         }
 
 
@@ -123,7 +141,25 @@ def _default_home() -> str:
     return platformdirs.user_data_dir("runyard", appauthor=False)
 
 
-def _positive(env: Mapping[str, str], name: str, default: float) -> float:
+def _directories(env: Mapping[str, str], name: str, separator: str | None = ",") -> tuple[str, ...]:
+    text = env.get(name) or ""
+    words = [word.strip() for word in (text.split(separator) if separator else [text])]
+    found = tuple(os.path.expanduser(word) for word in words if word)
+    for directory in found:
+        if not os.path.isabs(directory):
+            raise InvalidRequest(f"{name} names {directory!r}; it must be an absolute directory")
+    return found
+
+
+@overload
+def _positive(env: Mapping[str, str], name: str, default: float) -> float: ...
+
+
+@overload
+def _positive(env: Mapping[str, str], name: str, default: None) -> float | None: ...
+
+
+def _positive(env: Mapping[str, str], name: str, default: float | None) -> float | None:
     text = env.get(name)
     if not text:
         return default

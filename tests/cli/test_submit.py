@@ -109,6 +109,18 @@ class TestCommand:
     def test_a_relative_directory_is_so_to_the_current_one(self, here: Path) -> None:
         assert spec_of(submitted("--cwd", "x/../y", "true")).cwd == str(here / "y")
 
+    def test_a_directory_out_of_bounds_is_refused(
+        self, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ALLOWED_WORKDIRS", str(here))
+        assert submitted("true")
+        cases = {"..": "is not inside of", "gone": "no such directory"}
+        for directory, words in cases.items():
+            said = call("submit", "--cwd", directory, "true")
+
+            assert said.code == 2
+            assert words in said.sentence
+
     def test_a_delayed_job_waits(self) -> None:
         assert job_of(submitted("--delay", "1h", "true")).state is State.DELAYED
         assert job_of(submitted("--delay", "0", "true")).state is State.QUEUED

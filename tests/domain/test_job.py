@@ -318,3 +318,14 @@ def test_a_batch_is_running_until_all_is_over_then_the_worst_of_what_happened(
     passed: int, failed: int, cancelled: int, running: int, waiting: int, state: State
 ) -> None:
     assert state_of(passed, failed, cancelled, running, waiting) is state
+
+
+class TestOtherNames:
+    def test_mean_the_same(self) -> None:
+        spec = JobSpec.model_validate({"command": "x", "working_dir": "/a", "queue": "device"})
+
+        assert spec == JobSpec.model_validate({"command": "x", "cwd": "/a", "target": "device"})
+
+    def test_are_not_given_twice(self) -> None:
+        with pytest.raises(ValidationError, match="working_dir and cwd mean the same"):
+            JobSpec.model_validate({"command": "x", "working_dir": "/a", "cwd": "/a"})

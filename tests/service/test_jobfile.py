@@ -109,6 +109,11 @@ def test_both_spellings_may_be_mixed(fields: dict[str, Any]) -> None:
     assert (one(**fields).command, one(**fields).kind) == (["make"], Kind.COMMAND)
 
 
+def test_fields_have_other_names_too() -> None:
+    assert one(working_dir="/x", queue="device") == one(cwd="/x", target="device")
+    assert "'working_dir' and 'cwd' mean the same" in refusal(tasks({"cwd": "", "working_dir": ""}))
+
+
 def test_tasks_may_be_called_jobs() -> None:
     assert load({"jobs": [{"name": "a", "command": "x"}]}).specs[0].name == "a"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
@@ -41,12 +41,13 @@ class Bench:
         root: Path,
         environment: Mapping[str, str] | None = None,
         stream_limit: int = STREAM_LIMIT,
+        allowed: Sequence[str] = (),
     ) -> None:
         self.name = f"bench-{uuid4().hex[:8]}"
         self.root = root
         self.ledger = root / f"{self.name}.ledger"
         env = dict(_environment() if environment is None else environment)
-        self.launcher = LauncherHandle(self.ledger, env, root, stream_limit)
+        self.launcher = LauncherHandle(self.ledger, env, root, stream_limit, allowed)
         self.launcher.lease(LEASE)
         self.ends: dict[str, End] = {}
         self._logs: dict[str, LogPaths] = {}

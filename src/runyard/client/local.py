@@ -175,9 +175,10 @@ class Runyard:
         if isinstance(job, JobSpec) and job.cwd and os.path.isabs(job.cwd):
             return job
         fields = job.model_dump(exclude_unset=True) if isinstance(job, JobSpec) else dict(job)
-        cwd = fields.get("cwd")
+        name = "working_dir" if "working_dir" in fields else "cwd"
+        cwd = fields.get(name)
         if cwd is None or isinstance(cwd, str | os.PathLike):
-            fields["cwd"] = os.path.abspath(cwd or "")  # a worker stands elsewhere
+            fields[name] = os.path.abspath(cwd or "")  # a worker stands elsewhere
         return submission.validated(fields)
 
     def _ensure_worker(self) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -135,6 +136,18 @@ ShortText = Annotated[str, Field(min_length=1, max_length=300, pattern=_NO_NUL)]
 EnvName = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
 
 
+# Other names of fields, in what people write.
+ALIASES = {"working_dir": "cwd", "queue": "target"}
+
+
+def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a spec, each under its own name; raises ``ValueError`` if one has two."""
+    for alias, name in ALIASES.items():
+        if alias in fields and name in fields:
+            raise ValueError(f"{alias} and {name} mean the same: give one of them")
+    return {ALIASES.get(name, name): value for name, value in fields.items()}
+
+
 class JobSpec(BaseModel):
     """What a user asks for. Immutable; every field has a default but the command.
 
@@ -172,7 +185,11 @@ class JobSpec(BaseModel):
     @classmethod
     def _infer_kind(cls, data: Any) -> Any:
         """A bare string is a shell line, a list is an argument vector, unless told otherwise."""
-        if isinstance(data, dict) and "kind" not in data and isinstance(data.get("command"), str):
+        if not isinstance(data, dict):
+            return data
+        if data.keys() & ALIASES.keys():
+            data = canonical(data)
+        if "kind" not in data and isinstance(data.get("command"), str):
             return {**data, "kind": Kind.SHELL}
         return data
 

@@ -13,6 +13,7 @@ from runyard.engine import steps
 from runyard.engine.places import Place, Places
 from runyard.engine.steps import NoWay, Step
 from runyard.execution import logs
+from runyard.execution.bounds import Bounds
 from runyard.execution.simulated import INFRA_FAILURE
 from runyard.execution.strays import KEY_VARIABLE
 from runyard.execution.wire import End, Run
@@ -40,9 +41,10 @@ class Attempts:
     """Who runs where. Attempts are known to the launcher by a key that no other worker, on any
     home, uses."""
 
-    def __init__(self, worker: str, places: Places, log_root: Path) -> None:
+    def __init__(self, worker: str, places: Places, log_root: Path, bounds: Bounds) -> None:
         self._worker = worker
         self._logs = log_root
+        self._bounds = bounds
         self._places = places
         self._live: dict[str, _Live] = {}
         self._checks: dict[str, Place] = {}
@@ -66,7 +68,7 @@ class Attempts:
             waits = self._places[claim.slot].is_busy
             place = self._places.claimed(claim)
             try:
-                wanted = deque(steps.steps(claim, place, old_build))
+                wanted = deque(steps.steps(claim, place, old_build, self._bounds))
             except NoWay as reason:
                 self._places.freed(place, claim.seq, None, is_unknown=claim.installs)
                 outcome = Outcome(Cause.NOT_STARTED, detail=str(reason))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from runyard.domain.job import JobSpec, Kind
 from runyard.domain.target import Command, Target
 from runyard.engine.places import Place, variables
+from runyard.execution.bounds import Bounds
 from runyard.store.claim import Claim
 
 SETUP_SECONDS = 900.0  # an install that takes longer hangs
@@ -34,9 +35,9 @@ class NoWay(Exception):
     """A job cannot run here; the text says why."""
 
 
-def steps(claim: Claim, place: Place, old_build: str) -> list[Step]:
+def steps(claim: Claim, place: Place, old_build: str, bounds: Bounds) -> list[Step]:
     """What an attempt does, in order."""
-    spec = JobSpec.model_validate_json(claim.spec)
+    spec = _bounded(JobSpec.model_validate_json(claim.spec), bounds)
     test = spec.command if spec.kind is Kind.TEST and isinstance(spec.command, str) else ""
     if place.target is None:
         if spec.kind is Kind.TEST:
@@ -49,6 +50,14 @@ def steps(claim: Claim, place: Place, old_build: str) -> list[Step]:
         *(_prepare(target, place, claim, old_build, env) if claim.installs else ()),
         _run(target, place, claim, spec, env),
     ]
+
+
+def _bounded(spec: JobSpec, bounds: Bounds) -> JobSpec:
+    """The spec with what this worker adds to what it leaves open, and takes from what it asks."""
+    cwd, timeout = bounds.workdirs.of(spec.cwd), bounds.timeout(spec.timeout)
+    if (cwd, timeout) == (spec.cwd, spec.timeout):
+        return spec
+    return spec.model_copy(update={"cwd": cwd, "timeout": timeout})
 
 
 def _prepare(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from runyard.clock import Clock, SystemClock
-from runyard.config import SECRET_VARIABLES, Settings
+from runyard.config import Settings
 from runyard.domain.ids import job_ids
 from runyard.domain.lifecycle import Cause, Outcome
 from runyard.domain.target import Target
@@ -33,6 +33,7 @@ from runyard.engine.promoter import Promoter
 from runyard.engine.pruner import Pruner
 from runyard.engine.reaper import Reaper
 from runyard.errors import LauncherLost, StoreBusy, StoreError
+from runyard.execution.bounds import Bounds
 from runyard.execution.handle import LauncherHandle, clean_environment
 from runyard.execution.leftovers import end_leftovers
 from runyard.store import control, durations, health, leases, registry, schedule
@@ -106,7 +107,8 @@ class Worker:
             self._places.group_slots,
             options.weights,
         )
-        self._running = Attempts(self.id, self._places, settings.home.logs)
+        bounds = Bounds.of(settings)
+        self._running = Attempts(self.id, self._places, settings.home.logs, bounds)
         self._unsaved: list[Ended] = []
         self._renewals: deque[tuple[Renewed, float]] = deque()
         self._unknown: frozenset[Lease] = frozenset()
@@ -213,7 +215,9 @@ class Worker:
 
     def _new_launcher(self) -> LauncherHandle:
         home = self._settings.home
-        launcher = LauncherHandle(self._ledger, clean_environment(SECRET_VARIABLES), home.root)
+        environment = clean_environment(self._settings.secret_variables)
+        allowed = self._settings.allowed_workdirs
+        launcher = LauncherHandle(self._ledger, environment, home.root, allowed=allowed)
         seconds = self._settings.lease_seconds / 2  # until the keeper's first renewal
         launcher.lease(seconds)
         self._lease_until = time.monotonic() + seconds

@@ -8,11 +8,13 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from runyard.execution import strays
 from runyard.execution.logs import Flood, Spares, discard
 from runyard.execution.wire import End, Run
+from runyard.execution.workdirs import NoEntry, enter
 
 # Ignored by Python, or by whoever started the worker; a job gets them as any other program does.
 _DEFAULT_SIGNALS = (
@@ -65,14 +67,17 @@ class Attempt:
         self._last_output = now
 
     @classmethod
-    def start(cls, run: Run, stream_limit: int, leaders: set[int]) -> Attempt | None:
+    def start(
+        cls, run: Run, stream_limit: int, leaders: set[int], allowed: Sequence[str] = ()
+    ) -> Attempt | None:
         """Start a run. Returns None in the forked child that is to become a snippet.
 
         ``leaders`` holds the process ids of all attempts; kept here, and shared by them.
+        ``allowed`` are the directories in which a run may begin that names one.
         """
         fds = _open_logs(run)
         try:
-            pid = _begin(run, fds)
+            pid = _begin(run, fds, allowed)
             if pid == 0:
                 return None
             try:
@@ -206,17 +211,16 @@ def _open_log(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
 
-def _begin(run: Run, fds: tuple[int, int]) -> int:
+def _begin(run: Run, fds: tuple[int, int], allowed: Sequence[str]) -> int:
     """The child's process id; 0 in a forked child that is to become a snippet."""
     # The launcher has one thread, so it may stand where the next child shall begin.
-    directory = os.path.join(_HOME_DIRECTORY, run.cwd or "")
     try:
-        os.chdir(directory)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotStarted(f"no such directory: {directory}") from error
-    except (OSError, ValueError) as error:
-        why = _in_words(error)
-        raise NotStarted(f"directory {directory} cannot be entered: {why}") from error
+        if run.cwd is None:
+            enter(_HOME_DIRECTORY)
+        else:
+            enter(os.path.join(_HOME_DIRECTORY, run.cwd), allowed)
+    except NoEntry as error:
+        raise NotStarted(str(error)) from error
     try:
         return os.fork() if run.kind == "python" else _spawn(run, fds)
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,15 @@ class LauncherHandle:
         environment: Mapping[str, str],
         directory: Path,
         stream_limit: int = STREAM_LIMIT,
+        allowed: Sequence[str] = (),
     ) -> None:
-        """``environment`` and ``directory`` are what jobs get when they say nothing else."""
+        """``environment`` and ``directory`` are what jobs get when they say nothing else; what
+        they say must lie within the ``allowed`` directories, if there are any."""
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "runyard.execution.launcher"]
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(ledger), str(stream_limit)],
+                [*command, str(theirs.fileno()), str(ledger), str(stream_limit), *allowed],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 env={**environment, strays.KEY_VARIABLE: "-" * strays.KEY_ROOM},

@@ -21,7 +21,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,18 @@ class Forked(BaseException):
 class Launcher:
     """All running attempts, and what may happen next to each."""
 
-    def __init__(self, worker: socket.socket, book: ledger.Ledger, stream_limit: int) -> None:
+    def __init__(
+        self,
+        worker: socket.socket,
+        book: ledger.Ledger,
+        stream_limit: int,
+        allowed: Sequence[str] = (),
+    ) -> None:
         self._worker = worker
         self._lines = wire.Lines(worker)
         self._ledger = book
         self._stream_limit = stream_limit
+        self._allowed = allowed
         self._running: dict[str, Attempt] = {}
         self._at: dict[int, str] = {}  # by slot, what runs on it
         self._next: dict[int, deque[wire.Run]] = {}  # by slot, what begins when that has ended
@@ -99,7 +106,7 @@ class Launcher:
 
     def _begin(self, run: wire.Run) -> None:
         try:
-            attempt = Attempt.start(run, self._stream_limit, self._leaders)
+            attempt = Attempt.start(run, self._stream_limit, self._leaders, self._allowed)
         except NotStarted as error:
             self._ended.append(wire.End(run.key, "not_started", detail=str(error)))
             self._begin_next(run.slot)
@@ -204,7 +211,8 @@ class Launcher:
 
 
 def main() -> None:
-    """Serve the socket given as the first argument; the ledger's path is the second."""
+    """Serve the socket given as the first argument. Then come the ledger's path, the limit of a
+    stream's bytes, and the directories in which jobs may begin, if not in any."""
     # The worker decides what an interrupt at the terminal means.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(ignored, signal.SIG_IGN)
@@ -218,7 +226,7 @@ def main() -> None:
     strays.adopt()
     gc.freeze()  # a snippet's collections need not look at what it shares with us
     try:
-        Launcher(worker, book, int(sys.argv[3])).run()
+        Launcher(worker, book, int(sys.argv[3]), sys.argv[4:]).run()
     except Forked as forked:
         snippet = forked.snippet
     else:

@@ -19,13 +19,13 @@ from pydantic import ValidationError
 
 from runyard.domain import graph
 from runyard.domain.ids import ALPHABET, LENGTH
-from runyard.domain.job import JobSpec, Kind
+from runyard.domain.job import ALIASES, JobSpec, Kind
 from runyard.errors import InvalidGraph, InvalidJobFile
 from runyard.service import documents, jsonschemas
 from runyard.service.documents import Document, Fault, Place, invalid, one_line, spelled
 
-# What the plain form calls a field of a spec.
-PLAIN = {"type": "kind", "arguments": "command", "dependencies": "depends_on"}
+# What the plain form, or somebody used to other words, calls a field of a spec.
+PLAIN = {"type": "kind", "arguments": "command", "dependencies": "depends_on", **ALIASES}
 # A key of idempotency belongs to a submission, and a file is submitted as a whole.
 FIELDS = frozenset(JobSpec.model_fields) - {"idempotency_key"}
 OWN_FIELDS = frozenset({"name", "command", "depends_on"})  # have no default

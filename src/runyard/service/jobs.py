@@ -13,6 +13,7 @@ from runyard.domain.job import Job, JobSpec
 from runyard.engine import presence
 from runyard.errors import InvalidRequest, NotFound, WaitTimeout
 from runyard.execution import logs
+from runyard.execution.bounds import Bounds
 from runyard.execution.logs import LogPaths
 from runyard.service import submission
 from runyard.store import control, durations, schedule, views
@@ -27,16 +28,20 @@ FOLLOW_SECONDS = 0.1  # between two looks at a growing log
 
 class Jobs:
     """The requests about jobs, on one store and the home whose workers are to be woken; what is
-    submitted counts as ``user``'s."""
+    submitted counts as ``user``'s, and must keep to the ``bounds``."""
 
-    def __init__(self, store: Store, home: Home, user: str = "") -> None:
+    def __init__(
+        self, store: Store, home: Home, user: str = "", bounds: Bounds | None = None
+    ) -> None:
         self._store = store
         self._home = home
         self._user = user
+        self._bounds = bounds or Bounds()
 
     def submit(self, spec: JobSpec) -> Job:
         """Save one job; with an idempotency key known already, returns the job saved then."""
-        rows = submission.prepare([spec], self._user, self._expected)
+        checked = self._bounds.checked([spec])
+        rows = submission.prepare(checked, self._user, self._expected)
         key = submission.key_for(rows, spec.idempotency_key)
         earlier = self._store.write(lambda tx: submit(tx, rows, key=key), repeatable=bool(key))
         self.wake_workers()
@@ -52,7 +57,8 @@ class Jobs:
         pool: str = "",
     ) -> Batch:
         """Save many jobs at once; they may depend on each other by name."""
-        rows = submission.prepare(specs, self._user, self._expected)
+        checked = self._bounds.checked(specs)
+        rows = submission.prepare(checked, self._user, self._expected)
         key = submission.key_for(rows, idempotency_key)
         batch = NewBatch(batch_id(), name, rows[0].org_id if rows else org_id)
         earlier = self._store.write(

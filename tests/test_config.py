@@ -1,0 +1,62 @@
+"""Settings: from the environment, and to the processes we start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runyard.config import SECRET_VARIABLES, Settings
+from runyard.errors import InvalidRequest
+
+
+def test_directories_are_separated_by_commas(home: Path) -> None:
+    settings = Settings.load(home, environment={"ALLOWED_WORKDIRS": " /a , /b b,,/c/ ,"})
+
+    assert settings.allowed_workdirs == ("/a", "/b b", "/c/")
+    assert Settings.load(home, environment={"ALLOWED_WORKDIRS": " , "}).allowed_workdirs == ()
+
+
+def test_the_default_directory_is_one_whatever_its_name(home: Path) -> None:
+    settings = Settings.load(home, environment={"DEFAULT_WORKING_DIR": "/a,b"})
+
+    assert settings.default_workdir == "/a,b"
+    assert Settings.load(home, environment={"DEFAULT_WORKING_DIR": ""}).default_workdir is None
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_WORKDIRS", "DEFAULT_WORKING_DIR"])
+def test_a_relative_directory_is_refused(home: Path, name: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"{name} names 'a/b'; it must be an absolute"):
+        Settings.load(home, environment={name: "a/b"})
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "inf"])
+def test_a_timeout_that_is_none_is_refused(home: Path, text: str) -> None:
+    with pytest.raises(InvalidRequest, match="COMMAND_TIMEOUT_SECONDS"):
+        Settings.load(home, environment={"COMMAND_TIMEOUT_SECONDS": text})
+
+
+def test_a_process_that_is_started_has_the_same_settings(home: Path) -> None:
+    environment = {
+        "ALLOWED_WORKDIRS": "/a,/b",
+        "DEFAULT_WORKING_DIR": "/a/b",
+        "COMMAND_TIMEOUT_SECONDS": "60",
+        "RUNYARD_LEASE_SECONDS": "7",
+    }
+    for given in (environment, {}):
+        settings = Settings.load(home, environment=given)
+
+        assert Settings.load(environment=settings.environment()) == settings
+
+
+def test_what_completes_the_url_of_a_database_is_a_secret_like_the_url(home: Path) -> None:
+    plain = Settings.load(home, environment={})
+    shared = Settings.load(home, "postgresql://db/runyard", environment={})
+
+    assert set(plain.secret_variables) == set(SECRET_VARIABLES)
+    assert set(SECRET_VARIABLES) >= {"RUNYARD_DATABASE_URL", "RUNYARD_SECRET", "RUNYARD_TOKEN"}
+    assert set(shared.secret_variables) - set(SECRET_VARIABLES) == {
+        "PGPASSWORD",
+        "PGPASSFILE",
+        "PGSERVICEFILE",
+    }
