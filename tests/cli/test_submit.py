@@ -126,6 +126,64 @@ class TestCommand:
         assert job_of(submitted("--delay", "0", "true")).state is State.QUEUED
 
 
+class TestMatrix:
+    ARGUMENTS = (
+        "--name=e2e",
+        "--matrix=browser=chromium,firefox",
+        "--matrix=os=linux,mac",
+        "--exclude=browser=firefox,os=mac",
+    )
+
+    @pytest.mark.usefixtures("quiet")
+    def test_it_makes_a_batch(self) -> None:
+        first = submitted("true")
+        batch_id = submitted(*self.ARGUMENTS, "--depends-on", first[:8], "echo", "{browser}/{os}")
+
+        with Runyard(background_worker=False) as yard:
+            assert yard.get_batch(batch_id).name == "e2e"
+            jobs = yard.list(batch=batch_id).jobs
+        assert {job.name: job.command for job in jobs} == {
+            "e2e chromium linux": ["echo", "chromium/linux"],
+            "e2e chromium mac": ["echo", "chromium/mac"],
+            "e2e firefox linux": ["echo", "firefox/linux"],
+        }
+        assert {job.depends_on[0] for job in jobs} == {first}
+        assert jobs[0].labels == {"browser": "firefox", "os": "linux"}
+
+    @pytest.mark.usefixtures("quiet")
+    def test_with_json_it_is_the_batch(self) -> None:
+        found = call("submit", "--json", "--idempotency-key=k", *self.ARGUMENTS, "true").json
+
+        assert (found["total"], found["waiting"], found["name"]) == (3, 3, "e2e")
+        again = call("submit", "--json", "--idempotency-key=k", *self.ARGUMENTS, "true").json
+        assert again["id"] == found["id"]
+
+    def test_waiting_for_it(self) -> None:
+        assert runyard("submit", "--wait", *self.ARGUMENTS, "true").err == "3 passed\n"
+
+        said = runyard("submit", "--wait", *self.ARGUMENTS, "[ {os} = linux ]")
+        assert said.code == 1
+        failed, counts = said.err.splitlines()
+        assert failed.endswith("  failed: exit code 1  e2e chromium mac")
+        assert counts == "2 passed, 1 failed"
+        assert call("submit", "--wait", "--json", *self.ARGUMENTS, "true").json["passed"] == 3
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--matrix", "os"], "is not of the form AXIS=VALUE,VALUE…"),
+            (["--exclude", "os"], "is not of the form AXIS=VALUE,AXIS=VALUE…"),
+            (["--matrix", "os=a", "--exclude", "os=b"], "exclude[0].os: the axis has no value 'b'"),
+            (["--exclude", "os=b"], "exclude[0]: the matrix has no axis 'os'"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, arguments: list[str], words: str) -> None:
+        said = call("submit", *arguments, "true")
+
+        assert said.code == 2
+        assert words in said.sentence
+
+
 @pytest.mark.usefixtures("quiet")
 class TestOutput:
     def test_it_is_the_id(self) -> None:

@@ -403,3 +403,33 @@ def test_it_works_on_postgresql(home: Path, pg_url: str, monkeypatch: pytest.Mon
         assert {job.state for job in yard.wait(batch, 60)} == {State.PASSED}
     assert not (home / "runyard.db").exists()
     stop_background_workers(home)
+
+
+class TestMatrix:
+    def test_one_job_for_each_combination(self, yard: Runyard, home: Path, tmp_path: Path) -> None:
+        (tmp_path / "linux").mkdir()
+        batch = yard.submit_batch(
+            [
+                {
+                    "name": "where",
+                    "command": "pwd",
+                    "working_dir": f"{tmp_path}/{{os}}",
+                    "matrix": {"os": ["linux", "mac"]},
+                },
+                {"name": "once", "command": ["true"]},
+            ],
+            matrix={"n": [1, 2]},
+        )
+        work(home)
+
+        states = {job.name: job.state for job in yard.list(batch=batch).jobs}
+        assert states == {
+            "where linux": "passed",
+            "where mac": "failed",
+            "once 1": "passed",
+            "once 2": "passed",
+        }
+
+    def test_a_single_job_has_none(self, yard: Runyard) -> None:
+        with pytest.raises(InvalidRequest, match="submit it as a batch"):
+            yard.submit("true", matrix={"n": [1]})

@@ -55,7 +55,7 @@ def test_no_tasks_are_fine() -> None:
     assert load({"tasks": []}).specs == []
 
 
-@pytest.mark.parametrize("name", ["build.json", "failing.yaml", "tasks.toml"])
+@pytest.mark.parametrize("name", ["build.json", "failing.yaml", "matrix.yaml", "tasks.toml"])
 def test_the_examples_are_fine(name: str) -> None:
     assert jobfile.load(str(EXAMPLES / name)).specs
 
@@ -112,6 +112,51 @@ def test_both_spellings_may_be_mixed(fields: dict[str, Any]) -> None:
 def test_fields_have_other_names_too() -> None:
     assert one(working_dir="/x", queue="device") == one(cwd="/x", target="device")
     assert "'working_dir' and 'cwd' mean the same" in refusal(tasks({"cwd": "", "working_dir": ""}))
+
+
+def test_a_matrix_makes_many_tasks_of_one() -> None:
+    found = load(
+        {
+            "matrix": {"browser": ["chromium", "firefox"], "os": ["linux", "mac"]},
+            "exclude": [{"browser": "firefox", "os": "mac"}],
+            "tasks": [
+                {"name": "prepare", "command": "make", "matrix": {}},
+                {
+                    "name": "build",
+                    "arguments": ["make", "{os}"],
+                    "matrix": {"os": ["linux", "mac"]},
+                    "dependencies": ["prepare"],
+                },
+                {
+                    "name": "test",
+                    "type": "exec",
+                    "arguments": "npx test {browser}",
+                    "env": {"OS": "{os}"},
+                    "dependencies": ["build"],
+                },
+                {"name": "report", "command": "x", "matrix": None, "depends_on": ["test"]},
+            ],
+        }
+    )
+    assert {spec.name: spec.depends_on for spec in found.specs} == {
+        "prepare": [],
+        "build linux": ["prepare"],
+        "build mac": ["prepare"],
+        "test chromium linux": ["build linux"],
+        "test chromium mac": ["build mac"],
+        "test firefox linux": ["build linux"],
+        "report": ["test chromium linux", "test chromium mac", "test firefox linux"],
+    }
+    test = found.specs[4]
+    assert (test.command, test.env) == ("npx test chromium", {"OS": "mac"})
+    assert test.labels == {"browser": "chromium", "os": "mac"}
+
+
+def test_texts_that_are_no_text_in_the_end() -> None:
+    task = {"matrix": {"n": [1, 20]}, "timeout": "{n}", "priority": "{n}"}
+    assert "tasks[0].priority" in refusal(tasks(task))
+    (spec,) = load(tasks({**task, "matrix": {"n": [7]}})).specs
+    assert (spec.timeout, spec.priority) == (7.0, 7)
 
 
 def test_tasks_may_be_called_jobs() -> None:
@@ -227,6 +272,11 @@ def test_keys_with_x_hold_what_anchors_name() -> None:
         (tasks({"dependencies": "t1"}), "tasks[0].dependencies: must be a list of names, not text"),
         (tasks({"dependencies": [1]}), "tasks[0].dependencies[0]: must be text, not a number"),
         (tasks({"depends_on": [""]}), "tasks[0].depends_on[0]: string should have at least 1"),
+        (tasks({"matrix": {"a": "x"}}), "tasks[0].matrix.a: must be a list of values"),
+        (tasks({"matrix": {"a b": ["x"]}}), "tasks[0].matrix: 'a b' is no name for an axis"),
+        (tasks({"exclude": [{"a": "x"}]}), "tasks[0].exclude[0]: the matrix has no axis 'a'"),
+        (tasks({}, matrix={"a": [1.5]}), "matrix.a[0]: put the number into quotes"),
+        (tasks({}, defaults={"matrix": {}}), "defaults: unknown field 'matrix'"),
     ],
 )
 def test_what_a_file_cannot_ask_for(content: Any, sentence: str) -> None:

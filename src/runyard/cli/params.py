@@ -47,6 +47,34 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
         return key, rest if equals else None
 
 
+class Axis(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """``AXIS=VALUE,VALUE…``, as an axis of a matrix and its values."""
+
+    name = "axis=values"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, list[str]]:
+        axis, equals, rest = value.partition("=")
+        if not axis or not equals:
+            self.fail(f"{value!r} is not of the form AXIS=VALUE,VALUE…", param, ctx)
+        return axis, rest.split(",")
+
+
+class Combination(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """``AXIS=VALUE,AXIS=VALUE…``, as a combination of values of a matrix, or a part of one."""
+
+    name = "combination"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        pairs = [item.partition("=") for item in value.split(",")]
+        if not all(axis and equals for axis, equals, _ in pairs):
+            self.fail(f"{value!r} is not of the form AXIS=VALUE,AXIS=VALUE…", param, ctx)
+        return {axis: text for axis, _, text in pairs}
+
+
 def printable(text: str) -> str:
     """A text from outside on one line, without control characters that would play with the
     terminal."""

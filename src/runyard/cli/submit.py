@@ -11,10 +11,19 @@ import click
 
 from runyard import configfile
 from runyard.cli import show
-from runyard.cli.params import Duration, Pair, config_option, json_option, printable
+from runyard.cli.params import (
+    Axis,
+    Combination,
+    Duration,
+    Pair,
+    config_option,
+    json_option,
+    printable,
+)
 from runyard.cli.session import Session, print_json, session
 from runyard.cli.streams import reader_may_leave
-from runyard.domain.job import Job, JobSpec, State
+from runyard.cli.submitted import batch_to_the_end
+from runyard.domain.job import Job, State
 from runyard.errors import InvalidRequest
 from runyard.service import submission
 
@@ -27,6 +36,8 @@ Examples:
   runyard submit --depends-on JOB --label nightly --env MODE=release -- make
   runyard submit --app-version-id=v1 --target=emulator --test=tests/login.spec.js
   runyard submit --wait --json -- make test      wait; exit 1 if it does not pass
+  runyard submit --name e2e --matrix browser=chromium,firefox --matrix os=linux,mac
+      --exclude browser=firefox,os=mac -- npx playwright test --project={browser}-{os}
 """
 
 
@@ -53,17 +64,36 @@ Examples:
 @click.option("--label", type=Pair(bare=True), multiple=True, metavar="K[=V]", help="Mark it.")
 @click.option("--payload", help="Any JSON, kept with the job.")
 @click.option("--idempotency-key", help="Submit at most once under this key.")
+@click.option(
+    "--matrix",
+    type=Axis(),
+    multiple=True,
+    metavar="AXIS=V,V…",
+    help="One job for each value, {AXIS} filled in; makes a batch.",
+)
+@click.option(
+    "--exclude",
+    type=Combination(),
+    multiple=True,
+    metavar="AXIS=V,…",
+    help="Leave a combination out.",
+)
 @click.option("--wait", is_flag=True, help="Wait for the end; exit 1 unless it passes.")
 @config_option
 @json_option
 def submit_command(
     command: tuple[str, ...], wait: bool, config_path: str | None, as_json: bool, **options: Any
 ) -> None:
-    """Submit COMMAND and print the job's id.
+    """Submit COMMAND and print the job's id, or with --matrix the batch's.
 
     The job runs in the background, on a worker that is started if none lives here.
     """
-    spec = _spec(command, options)
+    matrix, exclude = dict(options.pop("matrix")), options.pop("exclude")
+    fields = _fields(command, options)
+    if matrix or exclude:
+        _submit_matrix({**fields, "matrix": matrix, "exclude": exclude}, config_path, wait, as_json)
+        return
+    spec = submission.validated(fields)
     configfile.load(config_path)  # a worker that is started now could only die of its faults
     with session(config_path) as here:
         spec = spec.model_copy(update={"depends_on": here.jobs.full_ids(spec.depends_on)})
@@ -84,6 +114,19 @@ def submit_command(
         raise click.exceptions.Exit(1)
 
 
+def _submit_matrix(
+    fields: dict[str, Any], config_path: str | None, wait: bool, as_json: bool
+) -> None:
+    """The same for many at once: the batch is what there is to see."""
+    configfile.load(config_path)
+    with session(config_path) as here:
+        if wanted := fields.get("depends_on"):
+            fields["depends_on"] = here.jobs.full_ids(wanted)
+        name, key = fields.get("name", ""), fields.pop("idempotency_key", None)
+        batch = here.jobs.submit_batch([fields], name=name, idempotency_key=key)
+        batch_to_the_end(here, batch, wait=wait, as_json=as_json)
+
+
 def _wait(here: Session, job: Job) -> Job:
     try:
         return here.jobs.wait([job.id], idle=here.ensure_worker)[0]
@@ -92,8 +135,8 @@ def _wait(here: Session, job: Job) -> Job:
         raise
 
 
-def _spec(command: tuple[str, ...], options: dict[str, Any]) -> JobSpec:
-    """The options that were given, as a spec; the rest keeps the spec's own defaults."""
+def _fields(command: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, as fields of a spec; the rest keeps the spec's own defaults."""
     fields = {name: value for name, value in options.items() if value not in (None, ())}
     try:
         fields["cwd"] = os.path.abspath(fields.get("cwd", "."))
@@ -110,8 +153,8 @@ def _spec(command: tuple[str, ...], options: dict[str, Any]) -> JobSpec:
     if bool(command) == bool(test):
         raise click.UsageError("say either a COMMAND or --test SPEC")
     if test:
-        return submission.validated({**fields, "kind": "test", "command": test})
-    return submission.validated({**fields, **_command(command, options["kind"])})
+        return {**fields, "kind": "test", "command": test}
+    return {**fields, **_command(command, options["kind"])}
 
 
 def _command(words: tuple[str, ...], kind: str | None) -> dict[str, Any]:

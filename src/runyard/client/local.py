@@ -74,7 +74,7 @@ class Runyard:
         this process's. Raises ``InvalidRequest``, ``NotFound`` for an unknown dependency, and
         ``Conflict`` for an idempotency key that was used for another job.
         """
-        job = self._jobs.submit(self._spec({**fields, "command": command}))
+        job = self._jobs.submit(submission.validated(self._fields({**fields, "command": command})))
         self._ensure_worker()
         return job
 
@@ -82,16 +82,26 @@ class Runyard:
         self,
         jobs: Iterable[JobSpec | Mapping[str, Any]],
         *,
+        matrix: Mapping[str, Sequence[object]] | None = None,
+        exclude: Sequence[Mapping[str, object]] | None = None,
         name: str = "",
         idempotency_key: str | None = None,
     ) -> Batch:
         """Save many jobs in one transaction: all of them, or on any error none.
 
+        A job with a ``matrix`` (``{"os": ["linux", "mac"]}``; ``exclude`` is a list of
+        combinations to leave out) stands for one job for each combination, with ``{os}`` filled
+        in; that of the batch is for jobs that have none.
         Jobs may depend on each other by ``name``. An iterator is read once and not kept, so a
         batch of any size may be generated. Raises what ``submit`` does, and ``InvalidGraph``.
         """
-        specs = (self._spec(job) for job in jobs)
-        batch = self._jobs.submit_batch(specs, name=name, idempotency_key=idempotency_key)
+        batch = self._jobs.submit_batch(
+            map(self._at_home, jobs),
+            matrix=matrix,
+            exclude=exclude,
+            name=name,
+            idempotency_key=idempotency_key,
+        )
         self._ensure_worker()
         return batch
 
@@ -171,15 +181,18 @@ class Runyard:
         """Everything that happened to the jobs, oldest first."""
         return self._jobs.events(_ids(ids))
 
-    def _spec(self, job: JobSpec | Mapping[str, Any]) -> JobSpec:
+    def _at_home(self, job: JobSpec | Mapping[str, Any]) -> JobSpec | Mapping[str, Any]:
         if isinstance(job, JobSpec) and job.cwd and os.path.isabs(job.cwd):
             return job
-        fields = job.model_dump(exclude_unset=True) if isinstance(job, JobSpec) else dict(job)
+        return self._fields(job.model_dump(exclude_unset=True) if isinstance(job, JobSpec) else job)
+
+    def _fields(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        fields = dict(job)
         name = "working_dir" if "working_dir" in fields else "cwd"
         cwd = fields.get(name)
         if cwd is None or isinstance(cwd, str | os.PathLike):
             fields[name] = os.path.abspath(cwd or "")  # a worker stands elsewhere
-        return submission.validated(fields)
+        return fields
 
     def _ensure_worker(self) -> None:
         if self._background_worker:

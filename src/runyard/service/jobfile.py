@@ -1,8 +1,9 @@
 """A job file: tasks with dependencies, as JSON, TOML or YAML, made into the specs of one batch.
 
 The plain form is ``{"tasks": [{name, type: exec|eval, arguments, dependencies}]}``. In the full
-form a task has the fields of ``JobSpec``; both may be mixed, even within a task. Every fault is
-one sentence that says which file, where in it, and what is wrong.
+form a task has the fields of ``JobSpec``; both may be mixed, even within a task. A task may have a
+``matrix``, as may the file, for all tasks that have none. Every fault is one sentence that says
+which file, where in it, and what is wrong.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from runyard.domain import graph
 from runyard.domain.ids import ALPHABET, LENGTH
 from runyard.domain.job import ALIASES, JobSpec, Kind
+from runyard.domain.matrix import Matrix, Wrong, fan_out
 from runyard.errors import InvalidGraph, InvalidJobFile
 from runyard.service import documents, jsonschemas
 from runyard.service.documents import Document, Fault, Place, invalid, one_line, spelled
@@ -29,7 +31,8 @@ PLAIN = {"type": "kind", "arguments": "command", "dependencies": "depends_on", *
 # A key of idempotency belongs to a submission, and a file is submitted as a whole.
 FIELDS = frozenset(JobSpec.model_fields) - {"idempotency_key"}
 OWN_FIELDS = frozenset({"name", "command", "depends_on"})  # have no default
-TOP_KEYS = frozenset({"name", "defaults", "tasks", "jobs", "description", "$schema"})
+MATRIX_KEYS = frozenset({"matrix", "exclude"})
+TOP_KEYS = MATRIX_KEYS | {"name", "defaults", "tasks", "jobs", "description", "$schema"}
 
 _JOB_ID = re.compile(f"[{ALPHABET}]{{{LENGTH}}}")
 
@@ -77,8 +80,10 @@ def _job_file(top: Any, directory: Path) -> JobFile:
     _check_keys((), top, TOP_KEYS)
     defaults = _Fields.of_defaults(top.get("defaults"))
     here = _Directories(directory, documents.directory_of(documents.STDIN))
-    specs = [_spec((word, n), task, defaults, here) for n, task in enumerate(tasks)]
-    _check_graph(specs, word)
+    common = _matrix((), top)
+    drafts = [_draft((word, n), task, defaults, here, common) for n, task in enumerate(tasks)]
+    specs, origins = _specs(drafts)
+    _check_graph(specs, [f"{word}[{n}]" for n in origins])
     return JobFile(batch_name(top.get("name"), "name"), specs)
 
 
@@ -127,11 +132,12 @@ class _Fields:
         say it worse or be too kind."""
         if not isinstance(given, dict):
             raise _wrong(place, "an object", given)
-        _check_keys(_called(place, given), given, FIELDS | PLAIN.keys())
+        matrix_keys = MATRIX_KEYS if place[0] != "defaults" else frozenset()
+        _check_keys(_called(place, given), given, FIELDS | PLAIN.keys() | matrix_keys)
         for plain, field in PLAIN.items():
             if plain in given and field in given:
                 raise Fault(f"{spelled(place)}: {plain!r} and {field!r} mean the same: give one")
-        task: dict[str, Any] = given
+        task = {key: value for key, value in given.items() if key not in MATRIX_KEYS}
         for key, value in task.items():
             _check_type((*place, key), PLAIN.get(key, key), value)
         values = {PLAIN.get(key, key): value for key, value in task.items()}
@@ -159,7 +165,22 @@ class _Directories:
         return os.path.normpath(self.file / given) if given is not None else str(self.current)
 
 
-def _spec(place: Place, task: Any, defaults: _Fields, directories: _Directories) -> JobSpec:
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A task on its way to the spec, or to the several, that it stands for."""
+
+    place: Place
+    fields: _Fields
+    matrix: Matrix | None
+
+
+def _draft(
+    place: Place,
+    task: Any,
+    defaults: _Fields,
+    directories: _Directories,
+    common: Matrix | None,
+) -> _Draft:
     own = _Fields.read(place, task)
     fields = own.over(defaults)
     values = dict(fields.values)
@@ -170,10 +191,34 @@ def _spec(place: Place, task: Any, defaults: _Fields, directories: _Directories)
         raise Fault(f"{_called(place, values)}: has no {word}")
     values["cwd"] = directories.of(values.get("cwd"))
     values |= _kind(values.get("kind"), values["command"])
+    matrix = _matrix(place, task) if MATRIX_KEYS & task.keys() else common
+    return _Draft(place, _Fields(values, fields.places), matrix)
+
+
+def _matrix(place: Place, given: Mapping[str, Any]) -> Matrix | None:
+    """The matrix of a task, or of the file."""
+    try:
+        return Matrix.read(given.get("matrix"), given.get("exclude"))
+    except Wrong as wrong:
+        raise Fault(f"{spelled((*place, *wrong.place))}: {wrong}") from None
+
+
+def _specs(drafts: Sequence[_Draft]) -> tuple[list[JobSpec], list[int]]:
+    """What the tasks stand for, and the number of the task that each was made from."""
+    if not any(draft.matrix for draft in drafts):
+        return [_spec(draft, draft.fields.values) for draft in drafts], [*range(len(drafts))]
+    try:
+        made = fan_out((draft.fields.values, draft.matrix) for draft in drafts)
+    except Wrong as wrong:
+        raise Fault(f"{spelled(wrong.place)}: {wrong}") from None
+    return [_spec(drafts[n], values) for n, values in made], [n for n, _ in made]
+
+
+def _spec(draft: _Draft, values: Mapping[str, Any]) -> JobSpec:
     try:
         return JobSpec.model_validate(values)
     except ValidationError as error:
-        raise _translated(error, place, fields.places) from None
+        raise _translated(error, draft.place, draft.fields.places) from None
 
 
 def _kind(word: str | None, command: str | list[str]) -> dict[str, Any]:
@@ -298,12 +343,12 @@ def _short(text: str) -> str:
 # The graph.
 
 
-def _check_graph(specs: Sequence[JobSpec], word: str) -> None:
+def _check_graph(specs: Sequence[JobSpec], places: Sequence[str]) -> None:
     """Refuse what is no directed acyclic graph of unique names."""
     index: dict[str, int] = {}
     for n, spec in enumerate(specs):
         if (first := index.setdefault(spec.name, n)) != n:
-            both = f"{word}[{first}] and {word}[{n}]"
+            both = f"{places[first]} and {places[n]}"
             raise InvalidGraph(f"{both} are both named {_quoted(spec.name)}")
     needs = {n: _parents(spec, index) for n, spec in enumerate(specs)}
     try:

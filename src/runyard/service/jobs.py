@@ -16,6 +16,7 @@ from runyard.execution import logs
 from runyard.execution.bounds import Bounds
 from runyard.execution.logs import LogPaths
 from runyard.service import submission
+from runyard.service.submission import Draft
 from runyard.store import control, durations, schedule, views
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
@@ -49,14 +50,18 @@ class Jobs:
 
     def submit_batch(
         self,
-        specs: Iterable[JobSpec],
+        jobs: Iterable[Draft],
         *,
+        matrix: Mapping[str, Sequence[object]] | None = None,
+        exclude: Sequence[Mapping[str, object]] | None = None,
         name: str = "",
         org_id: str = "default",
         idempotency_key: str | None = None,
         pool: str = "",
     ) -> Batch:
-        """Save many jobs at once; they may depend on each other by name."""
+        """Save many jobs at once; they may depend on each other by name. A job may be a spec, or
+        the fields of one and a ``matrix``; the batch's is for those that have none."""
+        specs = submission.expanded(jobs, matrix, exclude)
         checked = self._bounds.checked(specs)
         rows = submission.prepare(checked, self._user, self._expected)
         key = submission.key_for(rows, idempotency_key)

@@ -1,0 +1,57 @@
+"""``{name}`` in the texts of a job, and what is put in its place.
+
+What names nothing that is known stays as it is, and so does ``${name}``: shells and programs have
+braces of their own.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from runyard.domain.job import Kind
+
+NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
+_PLACEHOLDER = re.compile(r"(?<!\$)\{(" + NAME + r")\}")
+_SHELL_KINDS = (None, "exec", Kind.SHELL)
+
+Values = Mapping[str, str]
+
+
+def is_name(text: str) -> bool:
+    """Whether ``{text}`` can be a placeholder."""
+    return re.fullmatch(NAME, text) is not None
+
+
+def fill(text: str, values: Values) -> str:
+    """``text`` with the placeholders of ``values`` filled in, all at once: what a value brings
+    along is not looked at again."""
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def filled(value: Any, values: Values) -> Any:
+    """JSON with all texts in it filled in, but for the keys of objects."""
+    if isinstance(value, str):
+        return fill(value, values)
+    if isinstance(value, list | tuple):
+        return [filled(item, values) for item in value]
+    if isinstance(value, Mapping):
+        return {key: filled(item, values) for key, item in value.items()}
+    return value
+
+
+def filled_job(fields: Mapping[str, Any], values: Values) -> dict[str, Any]:
+    """The fields of a job, filled in; quoted where a shell will read them."""
+    done = {name: filled(value, values) for name, value in fields.items()}
+    command = fields.get("command")
+    if isinstance(command, str) and done.get("kind") in _SHELL_KINDS:
+        quoted = {name: shlex.quote(value) for name, value in values.items()}
+        done["command"] = fill(command, quoted)
+    return done
+
+
+def mentioned(text: str) -> set[str]:
+    """The names of the placeholders in a text."""
+    return set(_PLACEHOLDER.findall(text))
