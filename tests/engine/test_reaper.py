@@ -79,18 +79,17 @@ class TestAfterASleep:
         assert states(store, seq) == ["running"]
 
     def test_then_it_takes_back_what_nobody_renewed(
-        self, store: Store, home: Path, clock: ManualClock
+        self, reap: Reaping, store: Store, clock: ManualClock
     ) -> None:
         seq = held(store)
-        reaper = Reaper(store, home / "run", "worker-own", 0.2, clock, lambda: None)
-        reaper()
+        reap()
         clock.jump(3600)
-        reaper()
+        reap()
+        clock.advance(LEASE - 1)
+        reap()
         assert states(store, seq) == ["running"]
-        import time
-
-        time.sleep(0.25)
-        reaper()
+        clock.advance(1)
+        reap()
 
         assert states(store, seq) == ["queued"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from runyard.clock import Clock, JumpDetector
@@ -34,6 +33,7 @@ class Keeper:
         self._store = store
         self._worker = worker
         self._lease = lease_seconds
+        self._clock = clock
         self._extend = extend
         self._tell = tell
         self._jumps = JumpDetector(clock)
@@ -46,13 +46,13 @@ class Keeper:
 
     def __call__(self) -> None:
         """Renew when it is time, and at once after a sleep: the reaper waits for that."""
-        asked_at = time.monotonic()
+        asked_at = self._clock.monotonic()
         if self._jumps.seconds() < self._lease / 3 and asked_at < self._next:
             return
         renewed = self._store.write(
             lambda tx: leases.renew(tx, self._worker, self._lease), relaxed=True
         )
         # Counted from before the question: the store's clock has read no earlier than that.
-        self._extend(asked_at + self._lease * (1 - MARGIN) - time.monotonic())
+        self._extend(asked_at + self._lease * (1 - MARGIN) - self._clock.monotonic())
         self._next = asked_at + self._lease / 3
         self._tell(renewed, asked_at)

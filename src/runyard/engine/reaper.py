@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +33,7 @@ class Reaper:
         self._run = run
         self._own = presence.ledger_path(run, worker)
         self._lease = lease_seconds
+        self._clock = clock
         self._jumps = JumpDetector(clock)
         self._wait_until = 0.0
         self._wake = wake
@@ -45,8 +45,10 @@ class Reaper:
             self._bury(dead)
         # After a sleep every lease looks old, and every worker that slept too renews its own.
         if self._jumps.seconds() > self._lease / 3:
-            self._wait_until = time.monotonic() + self._lease
-        if time.monotonic() >= self._wait_until and self._store.write(self._expire, relaxed=True):
+            self._wait_until = self._clock.monotonic() + self._lease
+        if self._clock.monotonic() < self._wait_until:
+            return
+        if self._store.write(self._expire, relaxed=True):
             self._wake()
 
     def _bury(self, dead: list[str]) -> None:
