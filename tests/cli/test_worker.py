@@ -99,8 +99,9 @@ def test_ctrl_c_at_the_terminal_reaches_the_worker_and_not_its_jobs(
 
 
 def test_two_may_share_a_home(yard: Runyard) -> None:
-    batch = yard.submit_batch({"command": "sleep 0.05"} for _ in range(40))
-    with WorkerProcess() as one, WorkerProcess() as other:
+    meet = "touch $$.here; until [ $(ls | grep -c here) -ge 4 ]; do sleep 0.02; done"
+    batch = yard.submit_batch({"command": meet} for _ in range(40))
+    with WorkerProcess(slots=2) as one, WorkerProcess(slots=2) as other:
         jobs = yard.wait(batch, 60)
 
     assert {job.state for job in jobs} == {State.PASSED}
