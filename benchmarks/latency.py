@@ -94,7 +94,7 @@ def bare_delay() -> float:
 @contextmanager
 def _submitter(place: Place) -> Iterator[Submitter]:
     store = bootstrap.open_store(place.settings)
-    yield Submitter(NotingJobs(store, place.settings.home))
+    yield Submitter(NotingJobs(store, place.settings.home, bootstrap.operator()))
     store.close()
 
 

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from runyard.config import CONFIG_VARIABLE, Settings, user_name
+from runyard.domain.user import Actor
 from runyard.engine import presence
 from runyard.errors import HomeUnusable
 from runyard.execution.bounds import Bounds
@@ -33,16 +34,21 @@ def open_store(settings: Settings) -> Store:
     return store
 
 
-def jobs(settings: Settings, store: Store) -> Jobs:
-    """The requests about jobs."""
-    return Jobs(store, settings.home, user_name(), Bounds.of(settings))
+def operator() -> Actor:
+    """Whoever works on the store itself: all of it is theirs."""
+    return Actor(user_name())
 
 
-def yardmaster(settings: Settings, store: Store) -> Yardmaster:
+def jobs(settings: Settings, store: Store, actor: Actor | None = None) -> Jobs:
+    """The requests about jobs, made by somebody, by default by this account."""
+    return Jobs(store, settings.home, actor or operator(), Bounds.of(settings))
+
+
+def yardmaster(settings: Settings, store: Store, actor: Actor | None = None) -> Yardmaster:
     """The requests about groups and devices."""
     from runyard.service.yardmaster import Yardmaster
 
-    return Yardmaster(store, settings.home)
+    return Yardmaster(store, settings.home, actor or operator())
 
 
 def reckoning(settings: Settings, config_path: str | None = None) -> Reckoning:

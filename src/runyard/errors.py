@@ -6,6 +6,9 @@
     │   └── InvalidJobFile      a job file that cannot be read or does not match its schema
     ├── NotFound                no such job or batch, or a prefix that fits several
     ├── Conflict                the thing exists, but not in a state that allows this
+    ├── NotAuthenticated        nobody knows who asks: no, wrong or expired credentials
+    ├── Forbidden               known who asks, and that they may not
+    ├── LimitReached            more than a quota allows, or too many attempts to sign in
     ├── WaitTimeout             the wait ended before the jobs did
     ├── StoreError              the database refused or cannot be reached
     │   ├── StoreBusy           it stayed locked or unreachable longer than we wait
@@ -41,6 +44,22 @@ class NotFound(RunyardError):
 
 class Conflict(RunyardError):
     """The job or batch is not in a state that allows the request."""
+
+
+class NotAuthenticated(RunyardError):
+    """The credentials are missing, wrong, expired or revoked."""
+
+
+class Forbidden(RunyardError):
+    """Whoever asks may not do this."""
+
+
+class LimitReached(RunyardError):
+    """A quota is used up, or somebody tried too often; ``retry_after`` in seconds, if known."""
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class WaitTimeout(RunyardError):

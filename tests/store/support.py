@@ -19,10 +19,10 @@ from runyard.domain.batch import Batch
 from runyard.domain.event import EventKind
 from runyard.domain.job import Job, JobSpec, State
 from runyard.domain.lifecycle import Cause, Outcome
+from runyard.store import batches, views
 from runyard.store import claim as claims
 from runyard.store import finish as finishes
 from runyard.store import submit as submits
-from runyard.store import views
 from runyard.store.claim import Claim, Claimer
 from runyard.store.database import Store
 from runyard.store.finish import Ended, Finished
@@ -124,7 +124,7 @@ def history(store: Store, seq: int) -> list[EventKind]:
 
 def batch(store: Store, batch_id: str) -> Batch:
     with store.read() as tx:
-        return views.batch(tx, views.batch_seq_of(tx, batch_id))
+        return batches.batch(tx, views.batch_seq_of(tx, batch_id))
 
 
 def in_parallel(*works: Callable[[], Any]) -> list[Any]:

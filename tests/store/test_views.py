@@ -6,9 +6,9 @@ from runyard.clock import ManualClock
 from runyard.domain.event import EventKind
 from runyard.domain.job import Kind, State
 from runyard.errors import NotFound
-from runyard.store import views
+from runyard.store import batches, listing, views
 from runyard.store.database import Store
-from runyard.store.views import JobFilter, Page
+from runyard.store.listing import JobFilter, Page
 from tests.store.support import (
     FAIL,
     PASS,
@@ -26,7 +26,7 @@ from tests.store.support import (
 
 def page(store: Store, limit: int = 100, cursor: str | None = None, **wanted: object) -> Page:
     with store.read() as tx:
-        return views.page(tx, JobFilter(**wanted), limit, cursor)
+        return listing.page(tx, JobFilter(**wanted), limit, cursor)
 
 
 def shown(store: Store, **wanted: object) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_job_that_is_gone_is_not_found(store: Store) -> None:
     with pytest.raises(NotFound):
         get(store, 4711)
     with pytest.raises(NotFound), store.read() as tx:
-        views.batch(tx, 4711)
+        batches.batch(tx, 4711)
 
 
 # One job

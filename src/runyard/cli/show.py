@@ -15,7 +15,7 @@ from runyard.domain.batch import Batch
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import Attempt, Job, State
 from runyard.service.explain import ending, failure
-from runyard.store.views import JobFilter
+from runyard.store.listing import JobFilter
 
 COLOURS = {
     State.BLOCKED: "bright_black",

@@ -15,7 +15,7 @@ from runyard.domain.ids import is_batch_id
 from runyard.domain.job import Job, JobSpec, State
 from runyard.errors import InvalidRequest
 from runyard.service import submission
-from runyard.store.views import JobFilter, Page
+from runyard.store.listing import JobFilter, Page
 
 Jobs = list[Job]
 Ids = str | Job | Batch | Sequence[str | Job | Batch]
@@ -134,7 +134,7 @@ class Runyard:
             org_id,
             app_version_id,
             target,
-            dict(labels or {}),
+            labels=dict(labels or {}),
         )
         return self._jobs.page(wanted, limit, cursor)
 

@@ -15,6 +15,9 @@ class Batch(BaseModel):
 
     id: str
     name: str = ""
+    description: str = ""
+    org_id: str = "default"
+    submitted_by: str = ""
     state: State
     total: int
     passed: int = 0

@@ -276,7 +276,9 @@ class Job(BaseModel):
     state: State
     reason: Reason | None = None
     exit_code: int | None = None
+    cwd: str | None = None
     org_id: str
+    submitted_by: str = ""
     app_version_id: str | None = None
     target: str
     priority: int

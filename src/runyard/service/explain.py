@@ -15,10 +15,10 @@ from runyard.store import views
 from runyard.store.database import Store, Tx
 
 
-def explain(store: Store, job_id: str, reckoning: Reckoning) -> Explanation:
-    """Why the job has not started, or how it ended."""
+def explain(store: Store, job_id: str, reckoning: Reckoning, org: str | None = None) -> Explanation:
+    """Why the job has not started, or how it ended; if ``org`` is given, a job of that org."""
     with store.read() as tx:
-        seq = views.seq_of(tx, job_id)
+        seq = views.seq_of(tx, job_id, org)
         job = views.get(tx, seq)
         if job.state is State.QUEUED:
             return waiting.explain(tx, seq, job, reckoning)

@@ -10,43 +10,52 @@ from runyard.domain.batch import Batch
 from runyard.domain.event import Event
 from runyard.domain.ids import batch_id, is_batch_id
 from runyard.domain.job import Job, JobSpec
+from runyard.domain.user import Actor
 from runyard.engine import presence
-from runyard.errors import InvalidRequest, NotFound, WaitTimeout
+from runyard.errors import Forbidden, InvalidRequest, NotFound, WaitTimeout
 from runyard.execution import logs
 from runyard.execution.bounds import Bounds
 from runyard.execution.logs import LogPaths
-from runyard.service import submission
+from runyard.service import access, submission
 from runyard.service.submission import Draft
-from runyard.store import control, durations, schedule, views
+from runyard.store import audit, batches, control, durations, listing, quotas, schedule, views
+from runyard.store.batches import BatchPage
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
-from runyard.store.submit import NewBatch, submit
-from runyard.store.views import JobFilter, Page
+from runyard.store.listing import JobFilter, Page
+from runyard.store.submit import IdempotencyKey, NewBatch, NewJob, submit
 
 POLL_SECONDS = (0.01, 0.25)  # first and longest pause between two looks of a wait
 FOLLOW_SECONDS = 0.1  # between two looks at a growing log
 
 
 class Jobs:
-    """The requests about jobs, on one store and the home whose workers are to be woken; what is
-    submitted counts as ``user``'s, and must keep to the ``bounds``."""
+    """The requests about jobs, on one store and the home whose workers are to be woken, made by
+    ``actor``: what is submitted counts as theirs and must keep to the ``bounds``, and what they
+    may not see is not there."""
 
     def __init__(
-        self, store: Store, home: Home, user: str = "", bounds: Bounds | None = None
+        self, store: Store, home: Home, actor: Actor, bounds: Bounds | None = None
     ) -> None:
         self._store = store
         self._home = home
-        self._user = user
+        self._actor = actor
         self._bounds = bounds or Bounds()
 
     def submit(self, spec: JobSpec) -> Job:
         """Save one job; with an idempotency key known already, returns the job saved then."""
-        checked = self._bounds.checked([spec])
-        rows = submission.prepare(checked, self._user, self._expected)
+        rows = self._prepare([spec])
         key = submission.key_for(rows, spec.idempotency_key)
-        earlier = self._store.write(lambda tx: submit(tx, rows, key=key), repeatable=bool(key))
-        self.wake_workers()
-        return self.get(earlier or rows[0].id)
+        return self.get(self._save(rows, None, key=key) or rows[0].id)
+
+    def submit_many(self, specs: Iterable[JobSpec]) -> list[Job]:
+        """Save several jobs at once that are no batch; they may depend on each other by name."""
+        rows = self._prepare(specs)
+        if not rows:
+            raise InvalidRequest("there is no job to submit")
+        self._save(rows, None)
+        with self._store.read() as tx:
+            return views.get_many(tx, [views.seq_of(tx, row.id) for row in rows])
 
     def submit_batch(
         self,
@@ -55,22 +64,58 @@ class Jobs:
         matrix: Mapping[str, Sequence[object]] | None = None,
         exclude: Sequence[Mapping[str, object]] | None = None,
         name: str = "",
-        org_id: str = "default",
+        description: str = "",
+        org_id: str | None = None,
         idempotency_key: str | None = None,
         pool: str = "",
     ) -> Batch:
         """Save many jobs at once; they may depend on each other by name. A job may be a spec, or
         the fields of one and a ``matrix``; the batch's is for those that have none."""
         specs = submission.expanded(jobs, matrix, exclude)
-        checked = self._bounds.checked(specs)
-        rows = submission.prepare(checked, self._user, self._expected)
+        rows = self._prepare(specs)
         key = submission.key_for(rows, idempotency_key)
-        batch = NewBatch(batch_id(), name, rows[0].org_id if rows else org_id)
-        earlier = self._store.write(
-            lambda tx: submit(tx, rows, batch, pool=pool, key=key), repeatable=bool(key)
-        )
+        org = rows[0].org_id if rows else self._org(org_id)
+        batch = NewBatch(batch_id(), name, org, description, self._actor.name)
+        return self.get_batch(self._save(rows, batch, pool=pool, key=key) or batch.id)
+
+    def _prepare(self, specs: Iterable[JobSpec]) -> list[NewJob]:
+        self._actor.require_change()
+        actor = self._actor
+        if actor.user_id is not None:
+            specs = (
+                spec.model_copy(update={"org_id": self._org(_named_org(spec))}) for spec in specs
+            )
+        return submission.prepare(self._bounds.checked(specs), actor.name, self._expected)
+
+    def _org(self, wanted: str | None) -> str:
+        """The org that a submission is for."""
+        if wanted is None:
+            return self._actor.org_id
+        if self._actor.sees not in (None, wanted):
+            raise Forbidden(f"you may submit jobs of the org {self._actor.org_id} only")
+        return wanted
+
+    def _save(
+        self,
+        rows: Sequence[NewJob],
+        batch: NewBatch | None,
+        *,
+        pool: str = "",
+        key: IdempotencyKey | None = None,
+    ) -> str | None:
+        """Returns the id of what was saved earlier under the key, if anything was."""
+
+        def work(tx: Tx) -> str | None:
+            earlier = submit(tx, rows, batch, pool=pool, key=key, org=self._actor.sees)
+            if earlier is None:
+                quotas.check(tx, self._actor.name, {row.org_id for row in rows}, len(rows))
+                subject = batch.id if batch else rows[0].id
+                audit.note(tx, self._actor, "submit", subject, {"jobs": len(rows)})
+            return earlier
+
+        earlier = self._store.write(work, repeatable=bool(key))
         self.wake_workers()
-        return self.get_batch(earlier or batch.id)
+        return earlier
 
     def _expected(self, wanted: Iterable[Key]) -> Mapping[Key, float]:
         with self._store.read() as tx:
@@ -79,17 +124,17 @@ class Jobs:
     def get(self, job_id: str) -> Job:
         """A job by its id or a unique prefix."""
         with self._store.read() as tx:
-            return views.get(tx, views.seq_of(tx, job_id))
+            return views.get(tx, self._seq(tx, job_id))
 
     def get_batch(self, batch_id: str) -> Batch:
         """A batch by its id or a unique prefix."""
         with self._store.read() as tx:
-            return views.batch(tx, views.batch_seq_of(tx, batch_id))
+            return batches.batch(tx, views.batch_seq_of(tx, batch_id, self._actor.sees))
 
     def full_ids(self, prefixes: Sequence[str]) -> list[str]:
         """Unique prefixes of job ids as whole ids."""
         with self._store.read() as tx:
-            return [views.get(tx, views.seq_of(tx, prefix)).id for prefix in prefixes]
+            return [views.get(tx, self._seq(tx, prefix)).id for prefix in prefixes]
 
     def need_worker(self) -> bool:
         """Whether a job that any worker may take is ready to run, or will be in time."""
@@ -99,19 +144,29 @@ class Jobs:
     def members(self, ids: Sequence[str]) -> list[Job]:
         """The jobs meant by ids of jobs and batches, in order of submission."""
         with self._store.read() as tx:
-            return views.get_many(tx, views.seqs_of(tx, ids))
+            return views.get_many(tx, self._seqs(tx, ids))
 
     def page(self, wanted: JobFilter, limit: int = 50, cursor: str | None = None) -> Page:
         """The newest jobs first."""
         if not 1 <= limit <= 1000:
             raise InvalidRequest("a page has between 1 and 1000 jobs")
         with self._store.read() as tx:
-            return views.page(tx, wanted, limit, cursor)
+            return listing.page(tx, wanted, limit, cursor, self._actor.sees)
+
+    def batch_page(
+        self, limit: int = 50, cursor: str | None = None, submitted_by: str | None = None
+    ) -> BatchPage:
+        """The newest batches first."""
+        if not 1 <= limit <= 1000:
+            raise InvalidRequest("a page has between 1 and 1000 batches")
+        with self._store.read() as tx:
+            org = self._actor.sees
+            return batches.page(tx, limit, cursor, org=org, submitted_by=submitted_by)
 
     def events(self, ids: Sequence[str]) -> list[Event]:
         """What happened to jobs, oldest first."""
         with self._store.read() as tx:
-            return views.history(tx, views.seqs_of(tx, ids))
+            return views.history(tx, self._seqs(tx, ids))
 
     def wait(
         self,
@@ -122,7 +177,7 @@ class Jobs:
         """Until all the jobs are final; returns them. ``idle`` is called about once a second."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._store.read() as tx:
-            seqs = views.seqs_of(tx, ids)
+            seqs = self._seqs(tx, ids)
         left, pause, next_idle = seqs, POLL_SECONDS[0], 0.0
         while left:
             with self._store.read() as tx:
@@ -141,18 +196,18 @@ class Jobs:
 
     def cancel(self, ids: Sequence[str]) -> list[Job]:
         """Cancel jobs, or all members of batches; running ones end within moments."""
-        return self._change(ids, control.cancel)
+        return self._change("cancel", ids, control.cancel)
 
     def retry(self, ids: Sequence[str]) -> list[Job]:
         """Run failed, cancelled and skipped jobs again. A batch means those of its members that
         ended so; a job named by itself must have."""
 
         def reopen(tx: Tx, _: Sequence[int]) -> None:
-            named = views.seqs_of(tx, [i for i in ids if not is_batch_id(i)])
-            members = views.seqs_of(tx, [i for i in ids if is_batch_id(i)])
+            named = self._seqs(tx, [i for i in ids if not is_batch_id(i)])
+            members = self._seqs(tx, [i for i in ids if is_batch_id(i)])
             control.retry(tx, [*named, *views.retriable(tx, members)])
 
-        return self._change(ids, reopen)
+        return self._change("retry", ids, reopen)
 
     def logs(self, job_id: str, attempt: int | None = None, step: str = "") -> tuple[bytes, bytes]:
         """stdout and stderr of an attempt, by default of the last one; of its ``setup`` or
@@ -189,18 +244,34 @@ class Jobs:
         """Tell this home's workers that there is something to do."""
         presence.wake_workers(self._home.run)
 
+    def _seq(self, tx: Tx, job_id: str) -> int:
+        return views.seq_of(tx, job_id, self._actor.sees)
+
+    def _seqs(self, tx: Tx, ids: Iterable[str]) -> list[int]:
+        return views.seqs_of(tx, ids, self._actor.sees)
+
     def _change(
-        self, ids: Sequence[str], change: Callable[[Tx, Sequence[int]], object]
+        self, action: str, ids: Sequence[str], change: Callable[[Tx, Sequence[int]], object]
     ) -> list[Job]:
+        self._actor.require_change()
+
         def work(tx: Tx) -> list[int]:
-            seqs = views.seqs_of(tx, ids)
+            seqs = self._seqs(tx, ids)
+            access.require_own(tx, self._actor, seqs)
             change(tx, seqs)
+            for one in ids:
+                audit.note(tx, self._actor, action, one)
             return seqs
 
         seqs = self._store.write(work)
         self.wake_workers()
         with self._store.read() as tx:
             return views.get_many(tx, seqs)
+
+
+def _named_org(spec: JobSpec) -> str | None:
+    """The org that a spec names, if it does."""
+    return spec.org_id if "org_id" in spec.model_fields_set else None
 
 
 def _new_attempts(job: Job, seen: int) -> list[int]:

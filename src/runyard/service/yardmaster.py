@@ -2,62 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from runyard.config import Home
 from runyard.domain.job import Job
 from runyard.domain.slot import SlotState
+from runyard.domain.user import Actor
 from runyard.domain.yard import DeviceView, GroupView
 from runyard.engine import presence
 from runyard.errors import InvalidRequest
 from runyard.policy.fits import Rules, Scope
-from runyard.store import control, groups, health, rules, views
+from runyard.service import access
+from runyard.store import audit, control, groups, health, quotas, registry, rules, views
 from runyard.store.database import Store, Tx
+from runyard.store.registry import LIVE_LEASES, WorkerInfo
 
 Result = TypeVar("Result")
 
 
 class Yardmaster:
-    """The requests about groups, devices, pauses and limits, on one store."""
+    """The requests about groups, devices, pauses and limits, on one store, made by ``actor``:
+    everybody may look at what is of their org, and only admins change anything but jobs."""
 
-    def __init__(self, store: Store, home: Home) -> None:
+    def __init__(self, store: Store, home: Home, actor: Actor) -> None:
         self._store = store
         self._home = home
+        self._actor = actor
 
     def groups(self, limit: int = 50) -> list[GroupView]:
         """Groups with work first, then the newest."""
         with self._store.read() as tx:
-            return groups.some(tx, limit)
+            return groups.some(tx, limit, self._actor.sees)
 
     def devices(self) -> list[DeviceView]:
-        """Every slot of every worker."""
+        """Every slot of every worker; what another org has or runs on it is not told."""
         with self._store.read() as tx:
-            return groups.devices(tx)
+            return groups.devices(tx, self._actor.sees)
+
+    def workers(self, lease_seconds: float) -> list[WorkerInfo]:
+        """The workers that have been seen lately."""
+        with self._store.read() as tx:
+            return registry.live(tx, tx.now - LIVE_LEASES * lease_seconds)
 
     def drain(self, device: str) -> int:
         """Start nothing more on a device; returns how many slots of that name changed."""
-        return self._change(
-            lambda tx: health.set_state(tx, device, SlotState.DRAINING, "drained by hand")
+        return self._administer(
+            "drain",
+            device,
+            lambda tx: health.set_state(tx, device, SlotState.DRAINING, "drained by hand"),
         )
 
     def resume_device(self, device: str) -> int:
         """Use a drained or quarantined device again."""
-        return self._change(lambda tx: health.set_state(tx, device, SlotState.READY))
+        ready = SlotState.READY
+        return self._administer("resume", device, lambda tx: health.set_state(tx, device, ready))
 
     def pause(self, scope: Scope, name: str) -> bool:
         """Start nothing more of an org, a target or a group; False if it is paused already."""
-        return self._change(lambda tx: rules.pause(tx, scope, name))
+        subject = f"{scope} {name}"
+        return self._administer("pause", subject, lambda tx: rules.pause(tx, scope, name))
 
     def resume(self, scope: Scope, name: str) -> bool:
         """Go on with it; False if it was not paused."""
-        return self._change(lambda tx: rules.resume(tx, scope, name))
+        subject = f"{scope} {name}"
+        return self._administer("resume", subject, lambda tx: rules.resume(tx, scope, name))
 
     def limit(self, scope: Scope, name: str, maximum: int | None) -> None:
         """Let at most so many jobs of it run at once; None lifts the limit."""
         if not name:
             raise InvalidRequest("say whose limit it is")
-        self._change(lambda tx: rules.limit(tx, scope, name, maximum))
+        self._administer(
+            "limit",
+            f"{scope} {name}",
+            lambda tx: rules.limit(tx, scope, name, maximum),
+            {"running": maximum},
+        )
+
+    def quota(self, kind: str, name: str, waiting: int | None) -> None:
+        """Let at most so many jobs of a user or org wait; ``*`` is everybody without a quota of
+        their own; None lifts it."""
+        if kind not in quotas.KINDS:
+            raise InvalidRequest(f"a quota is of a {' or an '.join(quotas.KINDS)}")
+        if not name:
+            raise InvalidRequest("say whose quota it is")
+        data = {"waiting": waiting}
+        subject = f"{kind} {name}"
+        self._administer("quota", subject, lambda tx: quotas.put(tx, kind, name, waiting), data)
+
+    def quotas(self) -> dict[tuple[str, str], int]:
+        """How many jobs may wait, by kind and name."""
+        with self._store.read() as tx:
+            return quotas.every(tx)
 
     def rules(self) -> Rules:
         """All pauses and limits, and what counts against them now."""
@@ -68,8 +104,10 @@ class Yardmaster:
         """Give a job that waits another priority."""
 
         def work(tx: Tx) -> int:
-            seq = views.seq_of(tx, job_id)
+            seq = views.seq_of(tx, job_id, self._actor.sees)
+            access.require_own(tx, self._actor, [seq])
             control.set_priority(tx, seq, priority)
+            audit.note(tx, self._actor, "priority", job_id, {"to": priority})
             return seq
 
         seq = self._change(work)
@@ -80,12 +118,29 @@ class Yardmaster:
         """Cancel what waits and runs of a group; returns the ids of these jobs."""
 
         def work(tx: Tx) -> tuple[Sequence[int], set[str]]:
-            seqs = groups.waiting_seqs(tx, group)
+            seqs = groups.waiting_seqs(tx, group, self._actor.sees)
+            access.require_own(tx, self._actor, seqs)
+            audit.note(tx, self._actor, "cancel", f"group {group}", {"jobs": len(seqs)})
             return seqs, control.cancel(tx, seqs).workers
 
         seqs, _ = self._change(work)
         with self._store.read() as tx:
             return [job.id for job in views.get_many(tx, seqs)]
+
+    def _administer(
+        self,
+        action: str,
+        subject: str,
+        work: Callable[[Tx], Result],
+        data: Mapping[str, Any] | None = None,
+    ) -> Result:
+        self._actor.require_admin()
+
+        def noted(tx: Tx) -> Result:
+            audit.note(tx, self._actor, action, subject, data)
+            return work(tx)
+
+        return self._change(noted)
 
     def _change(self, work: Callable[[Tx], Result]) -> Result:
         done = self._store.write(work)

@@ -17,8 +17,8 @@ from runyard.store.schema import IN_ORDER, groups, in_state, job_specs, jobs, pa
 MEMBERS = 20  # jobs shown of one group
 
 
-def some(tx: Tx, limit: int = 50) -> list[GroupView]:
-    """Groups with work first, then the newest."""
+def some(tx: Tx, limit: int = 50, org: str | None = None) -> list[GroupView]:
+    """Groups with work first, then the newest; if ``org`` is given, of that org only."""
     unfolded: dict[int, list[float]] = {}
     for row in tallies.unfolded(tx):
         sums = unfolded.setdefault(row.group_id, [0, 0.0, 0])
@@ -26,8 +26,9 @@ def some(tx: Tx, limit: int = 50) -> list[GroupView]:
         sums[1] += row.work
         sums[2] += row.started
     running = {row.group_id: row.amount for row in tx.conn.execute(_RUNNING)}
+    query = _GROUPS if org is None else _GROUPS.where(groups.c.org_id == org)
     rows = tx.conn.execute(
-        _GROUPS, {"busy": sorted({*running, *unfolded}) or [0], "limit": limit}
+        query, {"busy": sorted({*running, *unfolded}) or [0], "limit": limit}
     ).all()
     paused = {row.name for row in tx.conn.execute(select(pauses).filter_by(kind="group"))}
     holders: dict[int, list[Holder]] = {}
@@ -97,9 +98,12 @@ def _members(tx: Tx, group: int) -> list[Member]:
     ]
 
 
-def waiting_seqs(tx: Tx, group: int) -> Sequence[int]:
-    """The jobs of a group that have not ended."""
-    if not tx.conn.execute(select(groups.c.id).filter_by(id=group)).first():
+def waiting_seqs(tx: Tx, group: int, org: str | None = None) -> Sequence[int]:
+    """The jobs of a group that have not ended; if ``org`` is given, it must be that org's."""
+    known = select(groups.c.id).filter_by(id=group)
+    if org is not None:
+        known = known.filter_by(org_id=org)
+    if not tx.conn.execute(known).first():
         raise NotFound(f"there is no group {group}; runyard groups lists them")
     states = [state.value for state in (*WAITING, State.RUNNING)]
     query = (
@@ -110,17 +114,24 @@ def waiting_seqs(tx: Tx, group: int) -> Sequence[int]:
     return tx.conn.execute(query.order_by(jobs.c.seq)).scalars().all()
 
 
-def devices(tx: Tx) -> list[DeviceView]:
-    """Every slot there is."""
+def devices(tx: Tx, org: str | None = None) -> list[DeviceView]:
+    """Every slot there is; if ``org`` is given, without what other orgs have and run there."""
     query = (
         select(jobs.c.id, jobs.c.worker, jobs.c.slot, job_specs.c.spec)
         .join_from(jobs, job_specs)
         .where(in_state(State.RUNNING))
     )
+    if org is not None:
+        query = (
+            query.join(queues, queues.c.id == jobs.c.queue_id)
+            .join(groups, groups.c.id == queues.c.group_id)
+            .where(groups.c.org_id == org)
+        )
     at_work = {(row.worker, row.slot): row for row in tx.conn.execute(query)}
     found = []
     for row in health.all_slots(tx):
         job = at_work.get((row.worker, row.name))
+        is_told = org is None or row.org_id == org
         found.append(
             DeviceView(
                 name=row.name,
@@ -130,8 +141,8 @@ def devices(tx: Tx) -> list[DeviceView]:
                 state=row.state,
                 since=row.since,
                 reason=row.reason,
-                org_id=row.org_id,
-                app_version_id=row.app_version_id,
+                org_id=row.org_id if is_told else None,
+                app_version_id=row.app_version_id if is_told else None,
                 job_id=job.id if job else None,
                 job_name=JobSpec.model_validate_json(job.spec).title if job else None,
             )

@@ -45,7 +45,7 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, values: type[StrEnum]) -> str:
+def one_of(column: str, values: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
 
@@ -152,7 +152,9 @@ batches = Table(
     Column("seq", Seq, primary_key=True, autoincrement=True),
     Column("id", Id, nullable=False, unique=True),
     Column("name", String, nullable=False),
+    Column("description", Text, nullable=False),
     Column("org_id", String, nullable=False),
+    Column("submitted_by", String, nullable=False),
     Column("total", Integer, nullable=False),
     Column("passed", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
@@ -199,8 +201,8 @@ jobs = Table(
     Column("submitted_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
-    CheckConstraint(_one_of("state", State), name="state"),
-    CheckConstraint(_one_of("reason", Reason), name="reason_known"),
+    CheckConstraint(one_of("state", State), name="state"),
+    CheckConstraint(one_of("reason", Reason), name="reason_known"),
     CheckConstraint("(state = 'failed') = (reason IS NOT NULL)", name="reason"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("(state = 'running') = (worker IS NOT NULL)", name="worker"),
@@ -269,7 +271,7 @@ attempts = Table(
     Column("setup_seconds", Double),  # of these, what preparing the slot took
     Column("cpu_seconds", Double),
     Column("max_rss_bytes", BigInteger),
-    CheckConstraint(_one_of("state", AttemptState), name="state"),
+    CheckConstraint(one_of("state", AttemptState), name="state"),
     CheckConstraint("state <> 'running'", name="ended"),
     sqlite_with_rowid=False,
 )
@@ -323,7 +325,7 @@ slots = Table(
     Column("ready_at", Double),  # when the install of the group's build is expected to be over
     Column("reason", Text),
     Column("failures", Text, nullable=False),  # JSON: jobs that failed here, in a row
-    CheckConstraint(_one_of("state", SlotState), name="state"),
+    CheckConstraint(one_of("state", SlotState), name="state"),
     Index("ix_slots_group_id", "group_id"),
 )
 

@@ -62,6 +62,8 @@ class NewBatch:
     id: str
     name: str
     org_id: str
+    description: str = ""
+    submitted_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def submit(
     *,
     pool: str = "",
     key: IdempotencyKey | None = None,
+    org: str | None = None,
 ) -> str | None:
     """Save jobs; returns None, or the id of the job or batch that was saved earlier under ``key``.
 
@@ -87,7 +90,7 @@ def submit(
     """
     if key and (earlier := _earlier(tx, key)):
         return earlier
-    parents = _parents(tx, new)
+    parents = _parents(tx, new, org)
     batch_seq = _insert_batch(tx, batch, len(new)) if batch else None
     seqs = tx.dialect.reserve(tx.conn, jobs, len(new))
     queue_ids = _queue_ids(tx, new, pool)
@@ -167,12 +170,13 @@ class _Parent:
     state: State
 
 
-def _parents(tx: Tx, new: Sequence[NewJob]) -> dict[str, _Parent]:
-    """The existing jobs that new ones wait for, locked."""
+def _parents(tx: Tx, new: Sequence[NewJob], org: str | None) -> dict[str, _Parent]:
+    """The existing jobs that new ones wait for, locked; if ``org`` is given, of that org only."""
     wanted = sorted({parent for job in new for parent in job.needs_ids})
     seqs: list[int] = []
+    query = _SEQS if org is None else _SEQS.where(groups.c.org_id == org)
     for part in chunks(wanted):
-        seqs += tx.conn.execute(_SEQS, {"ids": part}).scalars()
+        seqs += tx.conn.execute(query, {"ids": part}).scalars()
     found: dict[str, _Parent] = {}
     for some in chunks(sorted(seqs)):
         for row in tx.conn.execute(tx.dialect.lock(_STATES), {"seqs": some}):
@@ -183,7 +187,12 @@ def _parents(tx: Tx, new: Sequence[NewJob]) -> dict[str, _Parent]:
     return found
 
 
-_SEQS = select(jobs.c.seq).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+_SEQS = (
+    select(jobs.c.seq)
+    .join(queues, queues.c.id == jobs.c.queue_id)
+    .join(groups, groups.c.id == queues.c.group_id)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+)
 # In order of seq, as a finish locks them, so that the two cannot wait for each other.
 _STATES = (
     select(jobs.c.id, jobs.c.seq, jobs.c.state)
@@ -205,7 +214,9 @@ def _insert_batch(tx: Tx, batch: NewBatch, total: int) -> int:
             "seq": seq,
             "id": batch.id,
             "name": batch.name,
+            "description": batch.description,
             "org_id": batch.org_id,
+            "submitted_by": batch.submitted_by,
             "total": total,
             "passed": 0,
             "failed": 0,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, func, select, tuple_
 
-from runyard.domain.batch import Batch, state_of
 from runyard.domain.event import Event, EventKind
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import FINAL, Attempt, AttemptState, Job, JobSpec, State
@@ -24,63 +21,47 @@ from runyard.store.schema import (
     events,
     groups,
     in_state,
-    job_labels,
     job_specs,
     jobs,
     queues,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs a list shows; None and empty mean any."""
-
-    states: frozenset[State] = frozenset()
-    batch_id: str | None = None
-    org_id: str | None = None
-    app_version_id: str | None = None
-    target: str | None = None
-    labels: dict[str, str | None] = field(default_factory=dict)  # None: has it, whatever its value
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a list; ``next`` is the cursor of the part after it."""
-
-    jobs: list[Job]
-    next: str | None
+def seq_of(tx: Tx, prefix: str, org: str | None = None) -> int:
+    """The job whose id is, or alone begins with, ``prefix``; if ``org`` is given, of that org."""
+    query = select(jobs.c.seq, jobs.c.id)
+    if org is not None:
+        query = (
+            query.join(queues, queues.c.id == jobs.c.queue_id)
+            .join(groups, groups.c.id == queues.c.group_id)
+            .where(groups.c.org_id == org)
+        )
+    return _find(tx, query, jobs.c.id, "job", prefix)
 
 
-def seq_of(tx: Tx, prefix: str) -> int:
-    """The job whose id is, or alone begins with, ``prefix``."""
-    return _find(tx, jobs, "job", prefix)
+def batch_seq_of(tx: Tx, prefix: str, org: str | None = None) -> int:
+    """The batch whose id is, or alone begins with, ``prefix``; if ``org`` is given, of that org."""
+    query = select(batches.c.seq, batches.c.id)
+    if org is not None:
+        query = query.where(batches.c.org_id == org)
+    return _find(tx, query, batches.c.id, "batch", prefix)
 
 
-def batch_seq_of(tx: Tx, prefix: str) -> int:
-    """The batch whose id is, or alone begins with, ``prefix``."""
-    return _find(tx, batches, "batch", prefix)
-
-
-def seqs_of(tx: Tx, prefixes: Iterable[str]) -> list[int]:
+def seqs_of(tx: Tx, prefixes: Iterable[str], org: str | None = None) -> list[int]:
     """The jobs meant by ids or prefixes of jobs and batches; a batch means all its members."""
     found: list[int] = []
     for prefix in prefixes:
         if is_batch_id(prefix):
-            query = select(jobs.c.seq).where(jobs.c.batch_seq == batch_seq_of(tx, prefix))
+            query = select(jobs.c.seq).where(jobs.c.batch_seq == batch_seq_of(tx, prefix, org))
             found += tx.conn.execute(query.order_by(jobs.c.seq)).scalars()
         else:
-            found.append(seq_of(tx, prefix))
+            found.append(seq_of(tx, prefix, org))
     return list(dict.fromkeys(found))
 
 
-def _find(tx: Tx, table: Any, word: str, prefix: str) -> int:
+def _find(tx: Tx, query: Any, key: ColumnElement[str], word: str, prefix: str) -> int:
     # "~" sorts after every character of an id, so this is a range of the unique index.
-    query = (
-        select(table.c.seq, table.c.id)
-        .where(table.c.id >= prefix, table.c.id < prefix + "~")
-        .order_by(table.c.id)
-        .limit(4)
-    )
+    query = query.where(key >= prefix, key < prefix + "~").order_by(key).limit(4)
     rows = tx.conn.execute(query).all() if prefix and "\0" not in prefix else []
     if not rows:
         raise NotFound(f"there is no {word} {prefix!r}")
@@ -90,12 +71,22 @@ def _find(tx: Tx, table: Any, word: str, prefix: str) -> int:
     return int(rows[0].seq)
 
 
-_JOBS = (
+def owners(tx: Tx, seqs: Sequence[int]) -> set[str]:
+    """Who submitted these jobs."""
+    found: set[str] = set()
+    for part in chunks(seqs):
+        query = select(queues.c.submitted_by).join(jobs, jobs.c.queue_id == queues.c.id)
+        found.update(tx.conn.execute(query.where(jobs.c.seq.in_(part)).distinct()).scalars())
+    return found
+
+
+JOBS = (
     select(
         jobs,
         groups.c.org_id,
         groups.c.target,
         groups.c.app_version_id,
+        queues.c.submitted_by,
         batches.c.id.label("batch_id"),
         job_specs.c.spec,
     )
@@ -118,43 +109,13 @@ def get_many(tx: Tx, seqs: Sequence[int]) -> list[Job]:
     """Jobs in the order of their sequence numbers."""
     found: list[Job] = []
     for part in chunks(sorted(seqs)):
-        rows = tx.conn.execute(_JOBS.where(jobs.c.seq.in_(part)).order_by(jobs.c.seq)).all()
-        found += _build(tx, rows)
+        rows = tx.conn.execute(JOBS.where(jobs.c.seq.in_(part)).order_by(jobs.c.seq)).all()
+        found += build(tx, rows)
     return found
 
 
-def page(tx: Tx, wanted: JobFilter, limit: int, cursor: str | None = None) -> Page:
-    """The newest jobs that fit, or those after a cursor that an earlier page gave."""
-    query = _JOBS
-    if wanted.states:
-        query = query.where(jobs.c.state.in_([state.value for state in wanted.states]))
-    if wanted.batch_id is not None:
-        query = query.where(jobs.c.batch_seq == batch_seq_of(tx, wanted.batch_id))
-    for column in ("org_id", "app_version_id", "target"):
-        if (value := getattr(wanted, column)) is not None:
-            query = query.where(groups.c[column] == value)
-    for label, value in wanted.labels.items():
-        labelled = select(job_labels.c.job_seq).where(
-            job_labels.c.job_seq == jobs.c.seq, job_labels.c.label == label
-        )
-        if value is not None:
-            labelled = labelled.where(job_labels.c.value == value)
-        query = query.where(labelled.exists())
-    if cursor is not None:
-        query = query.where(jobs.c.seq < _cursor_seq(cursor))
-    rows = tx.conn.execute(query.order_by(jobs.c.seq.desc()).limit(limit + 1)).all()
-    more = len(rows) > limit
-    shown = rows[:limit]
-    return Page(_build(tx, shown), str(shown[-1].seq) if more else None)
-
-
-def _cursor_seq(cursor: str) -> int:
-    if not re.fullmatch("[0-9]{1,18}", cursor):
-        raise NotFound(f"{cursor!r} is not a cursor that a list gave")
-    return int(cursor)
-
-
-def _build(tx: Tx, rows: Sequence[Row[Any]]) -> list[Job]:
+def build(tx: Tx, rows: Sequence[Row[Any]]) -> list[Job]:
+    """Jobs from rows of ``JOBS``."""
     seqs = [row.seq for row in rows]
     ended = _attempts(tx, seqs)
     parents = _parents(tx, seqs)
@@ -180,7 +141,9 @@ def _job(row: Row[Any], ended: list[Attempt], parents: list[str]) -> Job:
         state=row.state,
         reason=row.reason,
         exit_code=row.exit_code,
+        cwd=spec.cwd,
         org_id=row.org_id,
+        submitted_by=row.submitted_by,
         app_version_id=row.app_version_id or None,
         target=row.target,
         priority=row.priority,
@@ -217,39 +180,6 @@ def _parents(tx: Tx, seqs: Sequence[int]) -> dict[int, list[str]]:
         for row in tx.conn.execute(query):
             found.setdefault(row.job_seq, []).append(row.id)
     return found
-
-
-_BATCH = select(batches).where(batches.c.seq == bindparam("seq"))
-_RUNNING = (
-    select(func.count())
-    .select_from(jobs)
-    .where(in_state(State.RUNNING), jobs.c.batch_seq == bindparam("seq"))
-)
-
-
-def batch(tx: Tx, seq: int) -> Batch:
-    """A batch with its counters; only what runs right now is counted, the rest is kept."""
-    row = tx.conn.execute(_BATCH, {"seq": seq}).one_or_none()
-    if row is None:
-        raise NotFound(f"there is no batch number {seq} any more")
-    running = tx.conn.execute(_RUNNING, {"seq": seq}).scalar_one()
-    ended = row.passed + row.failed + row.cancelled + row.skipped
-    waiting = row.total - ended - running
-    return Batch(
-        id=row.id,
-        name=row.name,
-        state=state_of(row.passed, row.failed, row.cancelled, running, waiting),
-        total=row.total,
-        passed=row.passed,
-        failed=row.failed,
-        skipped=row.skipped,
-        cancelled=row.cancelled,
-        running=running,
-        waiting=waiting,
-        seconds=(row.finished_at or tx.now) - row.submitted_at,
-        submitted_at=row.submitted_at,
-        finished_at=row.finished_at,
-    )
 
 
 def unfinished(tx: Tx, seqs: Sequence[int]) -> list[int]:

@@ -1,0 +1,174 @@
+"""Sign in, and who a request is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runyard.domain.user import Actor, TokenScope, User
+from runyard.errors import LimitReached, NotAuthenticated, NotFound
+from runyard.service import credentials
+from runyard.service.credentials import TOKEN_PREFIX, Signer, digest, is_same
+from runyard.store import audit, users
+from runyard.store.database import Store, Tx
+
+ACCESS_SECONDS = 15 * 60.0
+SESSION_SECONDS = 14 * 86400.0
+# Tries before a pause, by what is tried; many people may share one address.
+FREE_TRIES = {"user": 5, "address": 25}
+LONGEST_PAUSE = 900.0
+USED_SECONDS = 60.0  # how exactly the last use of a token is noted
+
+WRONG = "the name or the password is wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What somebody gets who signed in. ``refresh_token`` renews the session, once; ``expires_in``
+    is in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: float
+    user: User
+
+
+class SignIn:
+    """Who may come in, and who came."""
+
+    def __init__(self, store: Store, signer: Signer) -> None:
+        self._store = store
+        self.signer = signer
+
+    def by_password(self, name: str, password: str, address: str) -> SignedIn:
+        """Raises ``NotAuthenticated``; ``LimitReached`` after too many tries."""
+        with self._store.read() as tx:
+            _throttle(tx, "user", name)
+            _throttle(tx, "address", address)
+            try:
+                found = users.named(tx, name)
+            except NotFound:
+                found = None
+        # Outside of the transaction, since it takes long, on purpose.
+        is_right = credentials.is_password(password, found.password_hash if found else None)
+        if found is None or not is_right or found.user.disabled_at is not None:
+            self._store.write(lambda tx: _note_failure(tx, name, address))
+            raise NotAuthenticated(WRONG)
+        return self._open(found.user, address, "password")
+
+    def by_link(self, secret: str, address: str) -> SignedIn:
+        """Use up a link. Raises ``NotAuthenticated``."""
+        with self._store.read() as tx:
+            _throttle(tx, "address", address)
+        user = self._store.write(lambda tx: users.take_link(tx, digest(secret)))
+        if user is None:
+            self._store.write(lambda tx: users.failed(tx, "address", address))
+            raise NotAuthenticated("this link has been used, or its time is over")
+        return self._open(user, address, "link")
+
+    def renew(self, refresh_token: str, address: str) -> SignedIn:
+        """Trade a refresh token for new ones. One that was traded before has been stolen, from us
+        or by us: the session ends."""
+        session_id, secret = _parts(refresh_token)
+        fresh = credentials.new_secret()
+        hashed = digest(secret)
+
+        def work(tx: Tx) -> User | None:
+            found = users.session(tx, session_id)
+            if found is None:
+                return None
+            if is_same(found.secret, hashed) and users.renew_session(
+                tx, session_id, hashed, digest(fresh), tx.now + SESSION_SECONDS
+            ):
+                return found.user
+            if found.previous and is_same(found.previous, hashed):
+                users.revoke_session(tx, session_id)
+                audit.note(tx, actor_of(found.user, address), "session.stolen", session_id)
+            return None
+
+        user = self._store.write(work)
+        if user is None:
+            raise NotAuthenticated("the session is over: sign in again")
+        return self._signed_in(session_id, fresh, user)
+
+    def sign_out(self, session_id: str) -> None:
+        """End a session."""
+        self._store.write(lambda tx: users.revoke_session(tx, session_id))
+
+    def bearer(self, token: str, address: str) -> tuple[Actor, str | None]:
+        """Whom an ``Authorization: Bearer`` names, and the session if it is of one. Raises
+        ``NotAuthenticated``."""
+        if token.startswith(f"{TOKEN_PREFIX}_"):
+            return self._api_token(token, address), None
+        session_id = self.signer.session_of(token)
+        return self._of_session(session_id, None, address), session_id
+
+    def cookie(self, refresh_token: str, address: str) -> tuple[Actor, str]:
+        """Whom a browser's cookie names, and the session. Raises ``NotAuthenticated``."""
+        session_id, secret = _parts(refresh_token)
+        return self._of_session(session_id, digest(secret), address), session_id
+
+    def _of_session(self, session_id: str, hashed: str | None, address: str) -> Actor:
+        with self._store.read() as tx:
+            found = users.session(tx, session_id)
+        if found is None or (hashed is not None and not is_same(found.secret, hashed)):
+            raise NotAuthenticated("the session is over: sign in again")
+        return actor_of(found.user, address)
+
+    def _api_token(self, token: str, address: str) -> Actor:
+        _, _, rest = token.partition("_")
+        token_id, _, secret = rest.partition("_")
+        with self._store.read() as tx:
+            found = users.token_holder(tx, token_id)
+            now = tx.now
+        if found is None or not is_same(found[2], digest(secret)):
+            raise NotAuthenticated("the token is not valid, has expired or was revoked")
+        user, scope, _, used_at = found
+        if used_at is None or now - used_at > USED_SECONDS:
+            self._store.write(lambda tx: users.used_token(tx, token_id), relaxed=True)
+        return actor_of(user, address, scope)
+
+    def _open(self, user: User, address: str, how: str) -> SignedIn:
+        session_id, secret = credentials.new_id(), credentials.new_secret()
+
+        def work(tx: Tx) -> None:
+            users.succeeded(tx, user.name)
+            until = tx.now + SESSION_SECONDS
+            users.open_session(tx, session_id, user.id, digest(secret), address, until)
+            audit.note(tx, actor_of(user, address), "sign_in", user.name, {"by": how})
+
+        self._store.write(work)
+        return self._signed_in(session_id, secret, user)
+
+    def _signed_in(self, session_id: str, secret: str, user: User) -> SignedIn:
+        access = self.signer.sign(session_id, ACCESS_SECONDS)
+        return SignedIn(access, f"{session_id}.{secret}", ACCESS_SECONDS, user)
+
+
+def actor_of(user: User, address: str, scope: TokenScope = TokenScope.FULL) -> Actor:
+    """A user who does something."""
+    return Actor(user.name, user.role, user.org_id, scope, address, user.id)
+
+
+def _parts(refresh_token: str) -> tuple[str, str]:
+    session_id, dot, secret = refresh_token.partition(".")
+    if not dot:
+        raise NotAuthenticated("the session is over: sign in again")
+    return session_id, secret
+
+
+def _throttle(tx: Tx, kind: str, name: str) -> None:
+    """Let nobody guess: after some failures, each doubles the pause before the next try."""
+    failures, at = users.failures(tx, kind, name)
+    beyond = failures - FREE_TRIES[kind]
+    if beyond < 0:
+        return
+    left = at + min(LONGEST_PAUSE, 2.0 ** min(beyond, 20)) - tx.now
+    if left > 0:
+        raise LimitReached(f"too many failed tries: wait {left:.0f} s", retry_after=left)
+
+
+def _note_failure(tx: Tx, name: str, address: str) -> None:
+    users.failed(tx, "user", name)
+    users.failed(tx, "address", address)
+    nobody = Actor(name, address=address)
+    audit.note(tx, nobody, "sign_in.failed", name)

@@ -1,0 +1,45 @@
+"""The record of who changed what, written in the transaction of the change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from runyard.domain.user import Actor, AuditEntry
+from runyard.store.database import Tx
+from runyard.store.user_tables import audit
+
+
+def note(
+    tx: Tx, actor: Actor, action: str, subject: str, data: Mapping[str, Any] | None = None
+) -> None:
+    """Somebody did ``action``, a name such as ``job.cancel``, to ``subject``."""
+    values = {
+        "at": tx.now,
+        "actor": actor.name,
+        "address": actor.address,
+        "action": action,
+        "subject": subject,
+        "data": json.dumps(data) if data else None,
+    }
+    tx.conn.execute(insert(audit), values)
+
+
+def page(
+    tx: Tx, actor: str | None, action: str | None, limit: int, before: int | None
+) -> list[AuditEntry]:
+    """Entries, the newest first, of an actor and an action if those are given."""
+    query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
+    if actor is not None:
+        query = query.where(audit.c.actor == actor)
+    if action is not None:
+        query = query.where(audit.c.action == action)
+    if before is not None:
+        query = query.where(audit.c.seq < before)
+    return [
+        AuditEntry(**{**row._mapping, "data": json.loads(row.data) if row.data else {}})
+        for row in tx.conn.execute(query)
+    ]

@@ -1,0 +1,87 @@
+"""Batches with their counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from runyard.domain.batch import Batch, state_of
+from runyard.domain.job import State
+from runyard.errors import NotFound
+from runyard.store.database import Tx
+from runyard.store.listing import cursor_seq
+from runyard.store.schema import batches, in_state, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Part of a list; ``next`` is the cursor of the part after it."""
+
+    batches: list[Batch]
+    next: str | None
+
+
+def batch(tx: Tx, seq: int) -> Batch:
+    """A batch; only what runs right now is counted, the rest is kept."""
+    row = tx.conn.execute(select(batches).where(batches.c.seq == seq)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no batch number {seq} any more")
+    return _build(tx, [row])[0]
+
+
+def page(
+    tx: Tx,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    org: str | None = None,
+    submitted_by: str | None = None,
+) -> BatchPage:
+    """The newest batches, or those after a cursor that an earlier page gave."""
+    query = select(batches).order_by(batches.c.seq.desc()).limit(limit + 1)
+    if org is not None:
+        query = query.where(batches.c.org_id == org)
+    if submitted_by is not None:
+        query = query.where(batches.c.submitted_by == submitted_by)
+    if cursor is not None:
+        query = query.where(batches.c.seq < cursor_seq(cursor))
+    rows = tx.conn.execute(query).all()
+    shown = rows[:limit]
+    return BatchPage(_build(tx, shown), str(shown[-1].seq) if len(rows) > limit else None)
+
+
+def _build(tx: Tx, rows: Sequence[Row[Any]]) -> list[Batch]:
+    seqs = [row.seq for row in rows]
+    query = (
+        select(jobs.c.batch_seq, func.count().label("amount"))
+        .where(in_state(State.RUNNING), jobs.c.batch_seq.in_(seqs))
+        .group_by(jobs.c.batch_seq)
+    )
+    running = {row.batch_seq: row.amount for row in tx.conn.execute(query)} if seqs else {}
+    return [_batch(row, running.get(row.seq, 0), tx.now) for row in rows]
+
+
+def _batch(row: Row[Any], running: int, now: float) -> Batch:
+    ended = row.passed + row.failed + row.cancelled + row.skipped
+    waiting = row.total - ended - running
+    return Batch(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        org_id=row.org_id,
+        submitted_by=row.submitted_by,
+        state=state_of(row.passed, row.failed, row.cancelled, running, waiting),
+        total=row.total,
+        passed=row.passed,
+        failed=row.failed,
+        skipped=row.skipped,
+        cancelled=row.cancelled,
+        running=running,
+        waiting=waiting,
+        seconds=(row.finished_at or now) - row.submitted_at,
+        submitted_at=row.submitted_at,
+        finished_at=row.finished_at,
+    )

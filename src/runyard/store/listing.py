@@ -1,0 +1,131 @@
+"""Lists of jobs, the newest first, a page at a time.
+
+A filter may fit one job in a million. So that no list reads them all at once, a page looks back
+through so many jobs and for so long; if it is not full by then, its cursor says where to go on.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select
+
+from runyard.domain.job import Job, State
+from runyard.errors import NotFound
+from runyard.store.database import Tx
+from runyard.store.schema import groups, job_labels, job_specs, jobs, queues
+from runyard.store.views import JOBS, batch_seq_of, build
+
+FIRST_WINDOW = 2_000  # jobs that are looked through first; four times as many each time after
+LONGEST = 0.25  # seconds after which a page ends even if it is not full
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list shows; None and empty mean any. ``text`` is a part of the name, or of the
+    command of a job without one."""
+
+    states: frozenset[State] = frozenset()
+    batch_id: str | None = None
+    org_id: str | None = None
+    app_version_id: str | None = None
+    target: str | None = None
+    submitted_by: str | None = None
+    labels: dict[str, str | None] = field(default_factory=dict)  # None: has it, whatever its value
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list; ``next`` is the cursor of the part after it."""
+
+    jobs: list[Job]
+    next: str | None
+
+
+def page(
+    tx: Tx, wanted: JobFilter, limit: int, cursor: str | None = None, org: str | None = None
+) -> Page:
+    """The newest jobs that fit, or those after a cursor that an earlier page gave; if ``org`` is
+    given, of that org only."""
+    query = _fitting(tx, wanted, org)
+    before = cursor_seq(cursor) if cursor is not None else None
+    if wanted.batch_id is not None:
+        # A batch has an index of its own members; it needs no bound.
+        rows = _between(tx, query, limit + 1, before, None)
+        return _page(tx, rows, limit)
+    return _look_back(tx, query, limit, before)
+
+
+def cursor_seq(cursor: str) -> int:
+    """The number that a cursor stands for. Raises ``NotFound`` if no list gave it."""
+    if not re.fullmatch("[0-9]{1,18}", cursor):
+        raise NotFound(f"{cursor!r} is not a cursor that a list gave")
+    return int(cursor)
+
+
+def _fitting(tx: Tx, wanted: JobFilter, org: str | None) -> Select[Any]:
+    query = JOBS
+    if wanted.states:
+        query = query.where(jobs.c.state.in_([state.value for state in wanted.states]))
+    if wanted.batch_id is not None:
+        query = query.where(jobs.c.batch_seq == batch_seq_of(tx, wanted.batch_id, org))
+    if org is not None:
+        query = query.where(groups.c.org_id == org)
+    for column in (groups.c.org_id, groups.c.app_version_id, groups.c.target):
+        if (value := getattr(wanted, column.name)) is not None:
+            query = query.where(column == value)
+    if wanted.submitted_by is not None:
+        query = query.where(queues.c.submitted_by == wanted.submitted_by)
+    if wanted.text:
+        # A job without a name is shown by its command, which is in its spec.
+        named = job_specs.c.name.icontains(wanted.text, autoescape=True)
+        nameless = job_specs.c.spec.icontains(wanted.text, autoescape=True)
+        query = query.where(named | ((job_specs.c.name == "") & nameless))
+    for label, value in wanted.labels.items():
+        labelled = select(job_labels.c.job_seq).where(
+            job_labels.c.job_seq == jobs.c.seq, job_labels.c.label == label
+        )
+        if value is not None:
+            labelled = labelled.where(job_labels.c.value == value)
+        query = query.where(labelled.exists())
+    return query
+
+
+def _look_back(tx: Tx, query: Select[Any], limit: int, before: int | None) -> Page:
+    """Through windows of jobs, each longer than the one before."""
+    began = time.monotonic()
+    newest = tx.conn.execute(select(func.max(jobs.c.seq))).scalar() or 0
+    oldest = tx.conn.execute(select(func.min(jobs.c.seq))).scalar() or 0
+    top = newest + 1 if before is None else min(before, newest + 1)
+    rows: list[Row[Any]] = []
+    window = FIRST_WINDOW
+    while top > oldest and len(rows) <= limit:
+        bottom = top - window
+        rows += _between(tx, query, limit + 1 - len(rows), top, bottom)
+        top, window = bottom, window * 4
+        if time.monotonic() - began > LONGEST:
+            break
+    if len(rows) > limit or top <= oldest:
+        return _page(tx, rows, limit)
+    return Page(build(tx, rows), str(top))
+
+
+def _between(
+    tx: Tx, query: Select[Any], limit: int, top: int | None, bottom: int | None
+) -> Sequence[Row[Any]]:
+    """The newest of the jobs from ``bottom`` on and before ``top``."""
+    if top is not None:
+        query = query.where(jobs.c.seq < top)
+    if bottom is not None:
+        query = query.where(jobs.c.seq >= bottom)
+    return tx.conn.execute(query.order_by(jobs.c.seq.desc()).limit(limit)).all()
+
+
+def _page(tx: Tx, rows: Sequence[Row[Any]], limit: int) -> Page:
+    shown = rows[:limit]
+    return Page(build(tx, shown), str(shown[-1].seq) if len(rows) > limit else None)

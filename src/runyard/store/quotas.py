@@ -1,0 +1,70 @@
+"""How many jobs of a user or org may wait at once.
+
+What waits is counted up to the quota, when somebody submits, so the cost is that of the quota, not
+of the backlog, and no counter can go wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import delete, func, select, update
+
+from runyard.domain.job import WAITING
+from runyard.errors import LimitReached
+from runyard.store.database import Tx
+from runyard.store.schema import groups, jobs, queues
+from runyard.store.user_tables import quotas
+
+EVERYBODY = "*"
+KINDS = ("user", "org")
+
+
+def put(tx: Tx, kind: str, name: str, waiting: int | None) -> None:
+    """Let at most so many jobs of a user or org wait; None lifts it."""
+    values = {"kind": kind, "name": name}
+    if waiting is None:
+        tx.conn.execute(delete(quotas).filter_by(**values))
+    elif not tx.dialect.insert_missing(tx.conn, quotas, {**values, "waiting": waiting}):
+        tx.conn.execute(update(quotas).filter_by(**values).values(waiting=waiting))
+
+
+def every(tx: Tx) -> dict[tuple[str, str], int]:
+    """All quotas, by kind and name."""
+    return {(row.kind, row.name): row.waiting for row in tx.conn.execute(select(quotas))}
+
+
+def check(tx: Tx, user: str, orgs: Iterable[str], added: int) -> None:
+    """Raises ``LimitReached`` if the jobs ``added`` in this transaction are too many for their
+    user or one of their orgs.
+
+    The quota's row is locked until the transaction ends: of two who submit at once, the second
+    counts what the first has added.
+    """
+    whose = {("user", user), *(("org", org) for org in orgs)}
+    names = {name for _, name in whose} | {EVERYBODY}
+    query = select(quotas).where(quotas.c.name.in_(names)).order_by(quotas.c.kind, quotas.c.name)
+    found = {(row.kind, row.name): row.waiting for row in tx.conn.execute(tx.dialect.lock(query))}
+    for kind, name in sorted(whose):
+        most = found.get((kind, name), found.get((kind, EVERYBODY)))
+        if most is None:
+            continue
+        waiting = _waiting(tx, kind, name, most + added)
+        if waiting > most:
+            raise LimitReached(
+                f"{kind} {name} may have {most} jobs waiting: {max(0, waiting - added)} wait, and "
+                f"{added} more would be too many"
+            )
+
+
+def _waiting(tx: Tx, kind: str, name: str, limit: int) -> int:
+    column = queues.c.submitted_by if kind == "user" else groups.c.org_id
+    counted = (
+        select(jobs.c.seq)
+        .join(queues, queues.c.id == jobs.c.queue_id)
+        .join(groups, groups.c.id == queues.c.group_id)
+        .where(column == name, jobs.c.state.in_([state.value for state in WAITING]))
+        .limit(limit)
+    )
+    query = select(func.count()).select_from(counted.subquery())
+    return int(tx.conn.execute(query).scalar_one())

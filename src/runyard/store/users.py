@@ -1,0 +1,283 @@
+"""Users, and what they sign in with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+
+from runyard.domain.user import ApiToken, Role, TokenScope, User
+from runyard.errors import Conflict, NotFound
+from runyard.store.database import Tx
+from runyard.store.user_tables import api_tokens, login_failures, login_links, sessions, users
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user as sign-in needs them, with the hash of their password."""
+
+    user: User
+    password_hash: str | None
+
+
+# Users.
+
+
+def add(tx: Tx, name: str, role: Role, org_id: str, password_hash: str | None) -> User:
+    """A new user. Raises ``Conflict`` if the name is taken."""
+    values = {
+        "name": name,
+        "role": role.value,
+        "org_id": org_id,
+        "password_hash": password_hash,
+        "created_at": tx.now,
+    }
+    if not tx.dialect.insert_missing(tx.conn, users, values):
+        raise Conflict(f"there is a user {name!r} already")
+    return named(tx, name).user
+
+
+def named(tx: Tx, name: str) -> Identity:
+    """The user of a name."""
+    row = tx.conn.execute(select(users).filter_by(name=name)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no user {name!r}")
+    return Identity(_user(row), row.password_hash)
+
+
+def every(tx: Tx, after: str = "", limit: int = 1000) -> list[User]:
+    """Users by name, those behind ``after``."""
+    query = select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)
+    return [_user(row) for row in tx.conn.execute(query)]
+
+
+def exist(tx: Tx, *, with_password: bool = False) -> bool:
+    """Whether anybody may sign in; ``with_password`` asks for one who can do so by a password."""
+    query = select(users.c.id).where(users.c.disabled_at.is_(None)).limit(1)
+    if with_password:
+        query = query.where(users.c.password_hash.is_not(None))
+    return tx.conn.execute(query).first() is not None
+
+
+def change(tx: Tx, user_id: int, **values: Any) -> None:
+    """Give columns of a user other values. The last admin stays one: raises ``Conflict``."""
+    tx.conn.execute(update(users).where(users.c.id == user_id).values(**values))
+    admins = select(func.count()).where(users.c.role == Role.ADMIN.value)
+    if not tx.conn.execute(admins.where(users.c.disabled_at.is_(None))).scalar():
+        raise Conflict("this is the last admin: make somebody else one first")
+
+
+def _user(row: Row[Any]) -> User:
+    return User(
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        org_id=row.org_id,
+        has_password=row.password_hash is not None,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+    )
+
+
+# Sessions.
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A user who signed in; ``secret`` and ``previous`` are hashes."""
+
+    user: User
+    secret: str
+    previous: str | None
+
+
+def open_session(
+    tx: Tx, session_id: str, user_id: int, secret: str, address: str, expires_at: float
+) -> None:
+    """Remember that somebody signed in."""
+    values = {
+        "id": session_id,
+        "user_id": user_id,
+        "secret": secret,
+        "address": address,
+        "created_at": tx.now,
+        "expires_at": expires_at,
+    }
+    tx.conn.execute(insert(sessions), values)
+
+
+def session(tx: Tx, session_id: str) -> Session | None:
+    """A session that is neither over nor revoked, of a user who is not disabled."""
+    row = tx.conn.execute(_SESSION, {"id": session_id, "now": tx.now}).one_or_none()
+    return None if row is None else Session(_user(row), row.secret, row.previous)
+
+
+_SESSION = (
+    select(users, sessions.c.secret, sessions.c.previous)
+    .join_from(sessions, users)
+    .where(
+        sessions.c.id == bindparam("id"),
+        sessions.c.expires_at > bindparam("now"),
+        sessions.c.revoked_at.is_(None),
+        users.c.disabled_at.is_(None),
+    )
+)
+
+
+def renew_session(tx: Tx, session_id: str, old: str, new: str, expires_at: float) -> bool:
+    """Change a session's secret; False if ``old`` is not its secret any more."""
+    query = (
+        update(sessions)
+        .where(sessions.c.id == session_id, sessions.c.secret == old)
+        .values(secret=new, previous=old, expires_at=expires_at)
+    )
+    return bool(tx.conn.execute(query).rowcount)
+
+
+def revoke_session(tx: Tx, session_id: str) -> None:
+    """End a session before its time."""
+    _revoke(tx, sessions, sessions.c.id == session_id)
+
+
+def revoke_all(tx: Tx, user_id: int, *, tokens: bool = False) -> None:
+    """End all sessions of a user, and perhaps their tokens."""
+    _revoke(tx, sessions, sessions.c.user_id == user_id)
+    tx.conn.execute(delete(login_links).filter_by(user_id=user_id))
+    if tokens:
+        _revoke(tx, api_tokens, api_tokens.c.user_id == user_id)
+
+
+def _revoke(tx: Tx, table: Any, condition: Any) -> bool:
+    query = update(table).where(condition, table.c.revoked_at.is_(None))
+    return bool(tx.conn.execute(query.values(revoked_at=tx.now)).rowcount)
+
+
+def forget_expired(tx: Tx) -> None:
+    """Delete sessions and links whose time is over."""
+    tx.conn.execute(delete(sessions).where(sessions.c.expires_at < tx.now))
+    tx.conn.execute(delete(login_links).where(login_links.c.expires_at < tx.now))
+
+
+# Links.
+
+
+def add_link(tx: Tx, user_id: int, secret: str, expires_at: float) -> None:
+    """Remember a link by the hash of its secret."""
+    values = {"secret": secret, "user_id": user_id, "expires_at": expires_at}
+    tx.conn.execute(insert(login_links), values)
+
+
+def take_link(tx: Tx, secret: str) -> User | None:
+    """Use up a link: whose it was, if it was still good."""
+    query = (
+        select(users)
+        .join_from(login_links, users)
+        .where(
+            login_links.c.secret == secret,
+            login_links.c.expires_at > tx.now,
+            users.c.disabled_at.is_(None),
+        )
+    )
+    row = tx.conn.execute(query).one_or_none()
+    # Whoever deletes it has it: of two who come at once, one.
+    gone = tx.conn.execute(delete(login_links).filter_by(secret=secret)).rowcount
+    return _user(row) if row is not None and gone else None
+
+
+# API tokens.
+
+
+def add_token(
+    tx: Tx,
+    token_id: str,
+    user_id: int,
+    name: str,
+    scope: TokenScope,
+    secret: str,
+    expires_at: float | None,
+) -> None:
+    """Remember a token by the hash of its secret."""
+    values = {
+        "id": token_id,
+        "user_id": user_id,
+        "name": name,
+        "scope": scope.value,
+        "secret": secret,
+        "created_at": tx.now,
+        "expires_at": expires_at,
+    }
+    tx.conn.execute(insert(api_tokens), values)
+
+
+def token_holder(tx: Tx, token_id: str) -> tuple[User, TokenScope, str, float | None] | None:
+    """Whose a valid token is, what it may do, the hash of its secret, when it was used last."""
+    row = tx.conn.execute(_HOLDER, {"id": token_id, "now": tx.now}).one_or_none()
+    if row is None:
+        return None
+    return _user(row), TokenScope(row.scope), row.secret, row.used_at
+
+
+_HOLDER = (
+    select(users, api_tokens.c.scope, api_tokens.c.secret, api_tokens.c.used_at)
+    .join_from(api_tokens, users)
+    .where(
+        api_tokens.c.id == bindparam("id"),
+        func.coalesce(api_tokens.c.expires_at > bindparam("now"), True),
+        api_tokens.c.revoked_at.is_(None),
+        users.c.disabled_at.is_(None),
+    )
+)
+
+
+def used_token(tx: Tx, token_id: str) -> None:
+    """Note that a token was used now."""
+    tx.conn.execute(update(api_tokens).filter_by(id=token_id).values(used_at=tx.now))
+
+
+def revoke_token(tx: Tx, token_id: str, user_id: int | None) -> None:
+    """End a token; one of another user than ``user_id``, if that is given, does not exist."""
+    condition = api_tokens.c.id == token_id
+    if user_id is not None:
+        condition &= api_tokens.c.user_id == user_id
+    if not _revoke(tx, api_tokens, condition):
+        raise NotFound(f"there is no token {token_id!r} that is not revoked")
+
+
+def tokens(tx: Tx, user_id: int | None = None) -> Sequence[ApiToken]:
+    """The tokens of a user, or of all, the newest first."""
+    query = (
+        select(api_tokens, users.c.name.label("user"))
+        .join_from(api_tokens, users)
+        .order_by(api_tokens.c.created_at.desc(), api_tokens.c.id)
+    )
+    if user_id is not None:
+        query = query.where(api_tokens.c.user_id == user_id)
+    return [
+        ApiToken.model_validate({k: v for k, v in row._mapping.items() if k != "secret"})
+        for row in tx.conn.execute(query)
+    ]
+
+
+# Attempts to sign in.
+
+
+def failures(tx: Tx, kind: str, name: str) -> tuple[int, float]:
+    """How often signing in failed in a row, and when last."""
+    row = tx.conn.execute(select(login_failures).filter_by(kind=kind, name=name)).one_or_none()
+    return (0, 0.0) if row is None else (row.failures, row.at)
+
+
+def failed(tx: Tx, kind: str, name: str) -> None:
+    """Signing in failed once more."""
+    tx.dialect.insert_missing(
+        tx.conn, login_failures, {"kind": kind, "name": name, "failures": 0, "at": tx.now}
+    )
+    query = update(login_failures).filter_by(kind=kind, name=name)
+    tx.conn.execute(query.values(failures=login_failures.c.failures + 1, at=tx.now))
+
+
+def succeeded(tx: Tx, name: str) -> None:
+    """A user signed in: what failed before is forgotten."""
+    tx.conn.execute(delete(login_failures).filter_by(kind="user", name=name))

@@ -1,0 +1,19 @@
+"""The stores of ``tests.store``, for what stands above them."""
+
+from tests.store.conftest import (
+    clock,
+    postgres_of_this_worker,
+    postgres_template,
+    sqlite_template,
+    store,
+    store_url,
+)
+
+__all__ = [
+    "clock",
+    "postgres_of_this_worker",
+    "postgres_template",
+    "sqlite_template",
+    "store",
+    "store_url",
+]
