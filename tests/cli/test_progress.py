@@ -25,8 +25,8 @@ def claimed(seq: int, fence: int = 1) -> Claim:
     return Claim(seq, fence, "1", "id", "name", "{}", None, 0.0)
 
 
-def ended(seq: int, transition: Transition, number: int = 1) -> Move:
-    return Move(seq, State.RUNNING, transition, 1, number, data={"exit_code": 1})
+def ended(seq: int, transition: Transition, fence: int = 1) -> Move:
+    return Move(seq, State.RUNNING, transition, 1, fence, data={"exit_code": 1})
 
 
 def test_a_board_counts_what_ended() -> None:
@@ -46,7 +46,7 @@ def test_an_attempt_that_begins_in_the_commit_that_ended_the_last_is_running() -
     it = board(1)
     it.claimed([claimed(100, fence=1)])
     it.claimed([claimed(100, fence=2)])
-    it.finished([ended(100, Transition.release(), number=1)])
+    it.finished([ended(100, Transition.release(), fence=1)])
     assert [one.index for one in it.view().running] == [0]
 
 
@@ -56,7 +56,7 @@ def test_a_task_that_is_retried_by_hand_counts_once() -> None:
     it.finished([ended(100, Transition.failed(Reason.EXIT_CODE, 1))])
     it.claimed([claimed(100, fence=2)])
     assert it.view().done == 0
-    it.finished([ended(100, Transition.passed(), number=2)])
+    it.finished([ended(100, Transition.passed(), fence=2)])
     assert (it.view().done, it.view().counts[State.FAILED]) == (1, 0)
 
 

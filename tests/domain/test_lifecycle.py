@@ -15,6 +15,7 @@ EXIT_3 = Outcome(Cause.EXITED, exit_code=3)
 KILLED = Outcome(Cause.EXITED, signal=9)
 TIMED_OUT = Outcome(Cause.TIMEOUT, signal=15)
 
+UNBEGUN = [Transition.give_back(), Transition.cancel_claimed()]
 TRANSITIONS = [
     Transition.unblock(None, NOW),
     Transition.unblock(NOW + 1, NOW),
@@ -33,6 +34,7 @@ TRANSITIONS = [
     Transition.skip(),
     Transition.reopen(0),
     Transition.reopen(1),
+    *UNBEGUN,
 ]
 INFRA = (EventKind.LOST, EventKind.SETUP_FAILED)
 RESULTS_OF_AN_ATTEMPT = [t for t in TRANSITIONS if t.sources == {State.RUNNING}]
@@ -42,6 +44,7 @@ outcomes = st.builds(
     st.sampled_from(Cause),
     st.none() | st.integers(0, 255),
     st.none() | st.integers(1, 64),
+    was_begun=st.booleans(),
 )
 rules = st.builds(
     RetryRule,
@@ -98,7 +101,8 @@ def test_only_reopening_leaves_a_final_state() -> None:
 
 def test_exactly_the_moves_that_leave_running_end_an_attempt() -> None:
     for move in TRANSITIONS:
-        assert (move.attempt is not None) == (move.sources == {State.RUNNING}), move
+        ends_one = move.sources == {State.RUNNING} and move not in UNBEGUN
+        assert (move.attempt is not None) == ends_one, move
     assert AttemptState.RUNNING not in {move.attempt for move in TRANSITIONS}
 
 
@@ -230,6 +234,14 @@ def test_a_job_to_be_cancelled_is_cancelled_however_it_ends(cause: Cause) -> Non
 def test_a_job_to_be_cancelled_is_not_tried_again() -> None:
     rule = RetryRule(max_attempts=9)
     assert decide(EXIT_3, rule, cancel_requested=True).to is State.CANCELLED
+
+
+@pytest.mark.parametrize("cause", [Cause.RELEASED, Cause.FENCED, Cause.LOST])
+def test_what_was_never_begun_goes_back_without_a_trace(cause: Cause) -> None:
+    unbegun = Outcome(cause, was_begun=False)
+    assert decide(unbegun, failures=4, losses=2) == Transition.give_back()
+    assert decide(unbegun, cancel_requested=True) == Transition.cancel_claimed()
+    assert decide(Outcome(Cause.CANCELLED, was_begun=False)) == Transition.cancel_claimed()
 
 
 @given(outcomes, rules, counts, counts, st.booleans())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,20 +25,20 @@ class Watching(Observer):
     def __init__(self) -> None:
         self.claims: list[Claim] = []
         self.most = 0
-        self._alive: dict[tuple[int, int], str] = {}
+        self.alive: dict[tuple[int, int], str] = {}
 
     def claimed(self, claims) -> None:
         self._count()  # of one commit the claims are told before the ends
         self.claims += claims
-        self._alive |= {(claim.seq, claim.fence): claim.slot for claim in claims}
+        self.alive |= {(claim.seq, claim.fence): claim.slot for claim in claims}
 
     def finished(self, finished) -> None:
         for move in finished.moves:
-            self._alive.pop((move.seq, move.number), None)
+            self.alive.pop((move.seq, move.fence), None)
         self._count()
 
     def _count(self) -> None:
-        slots = list(self._alive.values())
+        slots = list(self.alive.values())
         self.most = max([self.most, *(slots.count(slot) for slot in set(slots))])
 
 
@@ -54,12 +56,18 @@ class Freeing(Watching):
             self._go.touch()
 
 
-def run(yard: Runyard, home: Path, watching: Watching | None = None) -> Watching:
+def run(yard: Runyard, home: Path, slots: int = 2, watching: Watching | None = None) -> Watching:
     watching = watching or Watching()
-    options = WorkerOptions(2, idle_exit=0.1, poll_seconds=0.05)
+    options = WorkerOptions(slots, idle_exit=0.1, poll_seconds=0.05)
     with bootstrap.worker(Settings.load(home), yard._store, options, watching) as working:
         working.run()
     return watching
+
+
+@pytest.fixture
+def always_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is."""
+    monkeypatch.setattr(Pace, "QUICK_SECONDS", 600.0)
 
 
 def test_only_after_many_in_a_row_and_not_after_a_long_one() -> None:
@@ -72,10 +80,9 @@ def test_only_after_many_in_a_row_and_not_after_a_long_one() -> None:
     assert not pace.is_quick
 
 
+@pytest.mark.usefixtures("always_ahead")
 def test_many_quick_ones(yard: Runyard, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a busy machine even these take their time: none is too slow, and none given back for it.
-    monkeypatch.setattr(Pace, "QUICK_SECONDS", 60.0)
-    monkeypatch.setattr(worker, "NEXT_SECONDS", 60.0)
+    monkeypatch.setattr(worker, "NEXT_SECONDS", 60.0)  # and none is given back for it
     batch = yard.submit_batch({"command": ["true"]} for _ in range(200))
     watching = run(yard, home)
 
@@ -97,14 +104,53 @@ def test_whoever_waits_behind_a_long_one_is_given_back(
     go = tmp_path / "go"
     quick = [yard.submit(["true"]) for _ in range(60)]
     long = yard.submit(f"until [ -e {go} ]; do sleep 0.02; done", timeout=60)
-    rest = [yard.submit(["true"]) for _ in range(60)]
-    run(yard, home, Freeing(go, 120))
+    rest = [yard.submit("echo $RUNYARD_ATTEMPT_NUMBER", kind="shell") for _ in range(60)]
+    run(yard, home, watching=Freeing(go, 120))
 
     assert {yard.get(job).state for job in (*quick, long, *rest)} == {State.PASSED}
     for job in rest:
-        given_back = kinds(yard, job).count(EventKind.RELEASED)
-        assert given_back <= 1
-        assert len(yard.get(job).attempts) == 1 + given_back
+        assert kinds(yard, job).count(EventKind.RELEASED) <= 1
+        assert [attempt.number for attempt in yard.get(job).attempts] == [1]
+        assert yard.logs(job)[0] == "1\n"
+
+
+@pytest.mark.usefixtures("always_ahead")
+def test_the_first_that_runs_of_a_job_given_back_is_its_first_attempt(
+    any_yard: Runyard, home: Path
+) -> None:
+    for _ in range(40):
+        any_yard.submit(["true"])
+    long = "echo $RUNYARD_ATTEMPT_NUMBER; sleep 0.3"
+    jobs = [any_yard.submit(long, kind="shell") for _ in range(9)]
+    run(any_yard, home, slots=3)
+
+    assert any(EventKind.RELEASED in kinds(any_yard, job) for job in jobs), "some waited in vain"
+    assert [any_yard.logs(job)[0] for job in jobs] == ["1\n"] * 9
+    assert [len(any_yard.get(job).attempts) for job in jobs] == [1] * 9
+
+
+@pytest.mark.usefixtures("always_ahead")
+def test_what_waits_when_the_launcher_dies_has_lost_nothing(yard: Runyard, home: Path) -> None:
+    for _ in range(40):
+        yard.submit(["true"])
+    killed = home / "killed"
+    long = yard.submit(f"[ -e {killed} ] || sleep 600", kind="shell")
+    rest = [yard.submit(["true"]) for _ in range(4)]
+
+    class Killing(Watching):
+        def claimed(self, claims) -> None:
+            super().claimed(claims)
+            if (long.id, 1) in {(claim.id, claim.fence) for claim in claims}:
+                killed.touch()
+                os.kill(working._launcher.pid, signal.SIGKILL)
+
+    options = WorkerOptions(1, idle_exit=0.1, poll_seconds=0.05)
+    with bootstrap.worker(Settings.load(home), yard._store, options, Killing()) as working:
+        working.run()
+
+    assert {yard.get(job).state for job in (long, *rest)} == {State.PASSED}
+    for job in rest:
+        assert kinds(yard, job).count(EventKind.LOST) == 0
 
 
 def test_one_that_waits_can_be_cancelled(yard: Runyard, home: Path) -> None:

@@ -249,6 +249,21 @@ class TestNext:
 
         assert [bench.end_of(key).cause for key in keys] == ["fenced"] * 2
 
+    def test_it_does_not_begin_after_the_lease(self, bench: Bench) -> None:
+        """Though the launcher, stopped for a while, hears of the end of the one before only then:
+        somebody else may run it by now."""
+        first = bench.start("echo $$; exec sleep 600", slot=7)
+        second = bench.start(["touch", "begun"], slot=7)
+        (pid,) = bench.pids(first)
+        os.kill(bench.launcher.pid, signal.SIGSTOP)
+        bench.launcher.lease(0.0)
+        os.kill(pid, signal.SIGKILL)
+        os.kill(bench.launcher.pid, signal.SIGCONT)
+
+        assert bench.end_of(second).cause == "fenced"
+        bench.end_of(first)
+        assert not (bench.root / "begun").exists()
+
     def test_a_stop_gives_it_back(self, bench: Bench) -> None:
         first, second = bench.start(["sleep", "0.3"], slot=7), bench.start(["true"], slot=7)
         bench.launcher.stop(grace=5.0)

@@ -65,7 +65,7 @@ class Seen:
             self.parents[row.job_seq].append(row.on_seq)
         self.attempts: dict[int, dict[int, str]] = defaultdict(dict)
         for row in tx.conn.execute(select(attempts)):
-            self.attempts[row.job_seq][row.number] = row.state
+            self.attempts[row.job_seq][row.fence] = row.state
         self.events: dict[int, list[Any]] = defaultdict(list)
         for row in tx.conn.execute(select(events).order_by(events.c.seq)):
             self.events[row.job_seq].append(row)
@@ -103,13 +103,13 @@ def _check_history(seen: Seen, seq: int) -> None:
     assert kinds[0] == E.SUBMITTED, kinds
     assert kinds.count(E.SUBMITTED) == 1, kinds
     possible: Collection[State] = WAITING
-    fence = failures = losses = 0
-    is_to_be_cancelled = False
+    fence = failures = losses = given_back = 0
+    is_to_be_cancelled = was_begun = False
     ended: dict[int, str] = {}
     for event in told[1:]:
         kind = EventKind(event.kind)
         if kind is E.REFUSED:
-            assert event.attempt <= fence, "nobody runs what was never claimed"
+            assert event.fence <= fence, "nobody runs what was never claimed"
             continue
         sources, targets = MOVES[kind]
         was_running = set(possible) == {S.RUNNING}
@@ -120,12 +120,18 @@ def _check_history(seen: Seen, seq: int) -> None:
         is_to_be_cancelled = kind is E.CANCEL_REQUESTED
         if kind is E.CLAIMED:
             fence += 1
-            assert event.attempt == fence, "each claim raises the fence by one"
+            assert event.fence == fence, "each claim raises the fence by one"
         elif kind is E.REOPENED:
             failures = losses = 0
+            was_begun = False
         elif was_running and kind in ENDS_AN_ATTEMPT:
-            assert event.attempt == fence, "only the current attempt ends"
+            assert event.fence == fence, "only the current attempt ends"
             assert fence not in ended, "an attempt ends once"
+            if fence not in seen.attempts[seq]:
+                assert kind in (E.RELEASED, E.CANCELLED), f"{kind} tells of an attempt"
+                given_back += 1
+                continue
+            was_begun = True
             ended[fence] = recorded = seen.attempts[seq].get(fence, "missing")
             assert recorded in ENDS_AN_ATTEMPT[kind], (kind, recorded)
             is_setup = '"attempt_reason": "setup"' in (event.data or "")
@@ -136,8 +142,9 @@ def _check_history(seen: Seen, seq: int) -> None:
     assert job.cancel_requested == is_to_be_cancelled
     assert (job.failures, job.losses) == (failures, losses), kinds
     assert seen.attempts[seq] == ended, "the attempts are those that ended"
-    alive = fence - len(ended)
+    alive = fence - given_back - len(ended)
     assert alive == (job.state == S.RUNNING), "one attempt lives while the job runs, else none"
+    assert (job.started_at is not None) == (was_begun or bool(alive)), "what began has a start"
 
 
 def _check_dependencies(seen: Seen, seq: int) -> None:

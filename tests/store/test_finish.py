@@ -127,6 +127,71 @@ def test_a_job_given_back_is_queued_again_and_has_all_its_attempts(store: Store)
     assert states(store, seq) == [State.PASSED]
 
 
+UNBEGUN = Outcome(Cause.RELEASED, was_begun=False)
+
+
+def test_what_was_never_begun_leaves_no_attempt(store: Store, clock: ManualClock) -> None:
+    (seq,) = submit(store, "unit")
+    (first,) = claim(store)
+    clock.advance(1)
+    finish(store, first, UNBEGUN)
+    job = get(store, seq)
+    assert (job.state, job.attempts, job.started_at) == (State.QUEUED, [], None)
+
+    (second,) = claim(store)
+    assert (second.fence, second.number) == (2, 1)
+    assert [attempt.number for attempt in get(store, seq).attempts] == [1]
+    finish(store, second)
+    job = get(store, seq)
+    assert [attempt.number for attempt in job.attempts] == [1]
+    assert job.started_at == clock.now()
+    with store.read() as tx:
+        told = [(event.kind, event.attempt) for event in views.history(tx, [seq])]
+    assert told[1:] == [
+        (EventKind.CLAIMED, 1),
+        (EventKind.RELEASED, 1),
+        (EventKind.CLAIMED, 1),
+        (EventKind.PASSED, 1),
+    ]
+
+
+def test_attempts_before_and_after_one_that_was_never_begun(
+    store: Store, clock: ManualClock
+) -> None:
+    (seq,) = submit(store, new("flaky", max_attempts=2))
+    begun = clock.now()
+    run_next(store, FAIL)
+    clock.advance(3600)
+    store.write(promote)
+    run_next(store, UNBEGUN)
+    (claimed,) = claim(store)
+    assert (claimed.fence, claimed.number) == (3, 2)
+    finish(store, claimed)
+    job = get(store, seq)
+    assert [attempt.number for attempt in job.attempts] == [1, 2]
+    assert [attempt.fence for attempt in job.attempts] == [1, 3], "log files are never shared"
+    assert job.started_at == begun
+
+
+def test_one_that_was_never_begun_is_cancelled_without_an_attempt(store: Store) -> None:
+    (seq,) = submit(store, "unit")
+    (claimed,) = claim(store)
+    store.write(lambda tx: cancel(tx, [seq]))
+    finish(store, claimed, UNBEGUN)
+    job = get(store, seq)
+    assert (job.state, job.attempts, job.started_at) == (State.CANCELLED, [], None)
+
+
+def test_what_was_never_begun_may_be_given_back_twice(store: Store) -> None:
+    """As a worker does that had no answer the first time."""
+    (seq,) = submit(store, "unit")
+    (claimed,) = claim(store)
+    finish(store, claimed, UNBEGUN)
+    done = finish(store, claimed, UNBEGUN)
+    assert (done.moves, done.refused) == ([], [])
+    assert history(store, seq)[-1] is EventKind.RELEASED
+
+
 # The fence
 
 

@@ -3,11 +3,13 @@
 from runyard.clock import ManualClock
 from runyard.domain.event import EventKind
 from runyard.domain.job import AttemptState, Reason, State
+from runyard.store import claim as claims
 from runyard.store import control, registry
-from runyard.store.claim import Claim
+from runyard.store.claim import Claim, Claimer
 from runyard.store.database import Store
 from runyard.store.leases import Renewed, cancels, expire, expire_workers, renew
 from runyard.store.registry import WorkerInfo
+from runyard.store.yard import FreeSlot
 from tests.store.support import (
     LEASE,
     batch,
@@ -166,6 +168,58 @@ def test_only_leases_that_ran_out_are_taken_back(store: Store, clock: ManualCloc
     claim(store, worker="w1")
     clock.advance(LEASE - 5)
     claim(store, worker="w2")
+    clock.advance(10)
+    assert expired(store) == [old]
+    assert states(store, young) == [State.RUNNING]
+
+
+def claim_behind(store: Store) -> None:
+    """One more for the slot that has something already."""
+    claim(store, 1)
+
+
+def test_what_waited_behind_another_took_nobody_down(store: Store, clock: ManualClock) -> None:
+    first, second, third = submit(store, "first", "second", "third")
+    claim(store)
+    clock.advance(1)
+    claim_behind(store)
+    claim_behind(store)
+    clock.advance(LEASE)
+    assert set(expired(store)) == {first, second, third}, "though their own leases end later"
+    assert [row(store, seq).losses for seq in (first, second, third)] == [1, 0, 0]
+    assert [len(get(store, seq).attempts) for seq in (first, second, third)] == [1, 0, 0]
+    assert history(store, second)[-1] is EventKind.RELEASED
+    assert row(store, second).avoids is None
+    again = claim(store, 3, worker="w2")
+    assert [(one.fence, one.number) for one in again] == [(2, 2), (2, 1), (2, 1)]
+
+
+def test_nor_of_a_worker_that_is_known_to_be_dead(store: Store) -> None:
+    first, second = submit(store, "first", new("second", priority=4))
+    claim(store)
+    claim_behind(store)
+    store.write(lambda tx: expire_workers(tx, {"w1"}))
+    assert [row(store, seq).losses for seq in (first, second)] == [1, 0]
+
+
+def test_what_waited_behind_another_is_cancelled_if_it_was_to_be(store: Store) -> None:
+    first, second = submit(store, "first", "second")
+    claim(store)
+    claim_behind(store)
+    store.write(lambda tx: control.cancel(tx, [first, second]))
+    store.write(lambda tx: expire_workers(tx, {"w1"}))
+    assert states(store, first, second) == [State.CANCELLED, State.CANCELLED]
+    assert [len(get(store, seq).attempts) for seq in (first, second)] == [1, 0]
+
+
+def test_other_slots_of_a_worker_keep_leases_that_are_good(
+    store: Store, clock: ManualClock
+) -> None:
+    old, young = submit(store, "old", "young")
+    who = Claimer("w1", LEASE)
+    store.write(lambda tx: claims.claim(tx, who, [FreeSlot("s1")]))
+    clock.advance(LEASE - 5)
+    store.write(lambda tx: claims.claim(tx, who, [FreeSlot("s2")]))
     clock.advance(10)
     assert expired(store) == [old]
     assert states(store, young) == [State.RUNNING]

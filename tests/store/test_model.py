@@ -48,7 +48,12 @@ ACTIONS = [
     *["finish_late", "expire_workers", "promote", "wait", "retry", "cancel"] * 2,
     *["finish_any", "renew", "expire", "adopt", "fold"],
 ]
-OUTCOMES = [*[PASS] * 8, FAIL, FAIL, *map(Outcome, Cause)]
+OUTCOMES = [
+    *[PASS] * 8,
+    *[FAIL] * 2,
+    *map(Outcome, Cause),
+    *(Outcome(cause, was_begun=False) for cause in (Cause.RELEASED, Cause.CANCELLED, Cause.FENCED)),
+]
 POOLS = ["", "run-1"]
 TARGETS = ["local", "device"]
 WORKERS = ["w1", "w2", "w3"]
@@ -180,7 +185,9 @@ class Yard(RuleBasedStateMachine):
     # The reaper, the promoter and the clock
 
     def expire(self, _: Dice) -> None:
-        late = [row for row in self.rows(State.RUNNING) if row.lease_until < self.clock.now()]
+        running = self.rows(State.RUNNING)
+        over = {(r.worker, r.slot) for r in running if r.lease_until < self.clock.now()}
+        late = [row for row in running if (row.worker, row.slot) in over]
         self.were_taken_back(late, self.store.write(leases.expire))
 
     def expire_workers(self, dice: Dice) -> None:
@@ -192,6 +199,11 @@ class Yard(RuleBasedStateMachine):
     def were_taken_back(self, expected: list[Any], moves: list[Move]) -> None:
         taken = {move.seq for move in moves if move.origin is State.RUNNING}
         assert taken == {row.seq for row in expected}
+        first: dict[tuple[str, str], Any] = {}
+        for row in sorted(expected, key=lambda row: (row.claimed_at, _order(row))):
+            first.setdefault((row.worker, row.slot), row)
+        begun = {move.seq for move in moves if move.transition.attempt is not None}
+        assert begun == {row.seq for row in first.values()}, "one slot runs one job at a time"
 
     def promote(self, _: Dice) -> None:
         due = [row for row in self.rows(State.DELAYED) if row.run_after <= self.clock.now()]

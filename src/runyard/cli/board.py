@@ -30,7 +30,7 @@ class Running:
     """An attempt of a task; ``since`` is monotonic, ``installs`` the build that it began with."""
 
     index: int
-    number: int
+    fence: int
     since: float
     place: str = ""
     installs: str = ""
@@ -93,7 +93,7 @@ class Board:
                 index = self._index.get(move.seq)
                 if index is None:
                     continue
-                ended = self._end_attempt(index, move.number)
+                ended = self._end_attempt(index, move.fence)
                 if move.transition.to in FINAL or move.transition.event is EventKind.RETRIED:
                     self._settle(index, move.transition.to)
                     self._news.append(_news(index, move, ended, now))
@@ -130,11 +130,11 @@ class Board:
             pairs = zip(self.specs, self._states, strict=True)
             return {spec.name: state for spec, state in pairs if state is not None}
 
-    def _end_attempt(self, index: int, number: int | None) -> Running | None:
+    def _end_attempt(self, index: int, fence: int | None) -> Running | None:
         """The attempt that ended, if it ran. Told after the claims of the same commit, so that the
         task may already run again."""
         attempt = self._running.get(index)
-        if attempt is None or attempt.number != number:
+        if attempt is None or attempt.fence != fence:
             return None
         return self._running.pop(index)
 

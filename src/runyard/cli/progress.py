@@ -123,7 +123,7 @@ class Painter:
     def _why(self, news: News) -> str:
         data = dict(news.move.data or {})
         attempt = Attempt(
-            number=news.move.number or 1,
+            number=1,  # which one it is does not matter here
             state=AttemptState.FAILED,
             exit_code=data.get("exit_code"),
             signal=data.get("signal"),

@@ -22,7 +22,7 @@ class EventKind(StrEnum):
     RETRIED = "retried"  # failed with attempts left: waits for its next one
     LOST = "lost"  # its worker vanished: back in the queue
     SETUP_FAILED = "setup_failed"  # the slot could not be prepared: back in the queue
-    RELEASED = "released"  # its worker shut down: back in the queue
+    RELEASED = "released"  # its worker shut down, or never began it: back in the queue
     PRIORITY = "priority"  # changed by hand
     CANCEL_REQUESTED = "cancel_requested"
     CANCELLED = "cancelled"

@@ -248,11 +248,12 @@ Timestamp = Annotated[float | None, PlainSerializer(isoformat, when_used="json")
 
 
 class Attempt(BaseModel):
-    """One execution of a job. Times are POSIX seconds; ``setup_seconds`` is the part of them that
-    preparing the slot took, None if there was nothing to prepare; ``max_rss_bytes`` is of the whole
-    tree's largest process."""
+    """One execution of a job, the ``number``-th. Times are POSIX seconds; ``setup_seconds`` is the
+    part of them that preparing the slot took, None if there was nothing to prepare;
+    ``max_rss_bytes`` is of the whole tree's largest process. ``fence`` names its log files."""
 
     number: int
+    fence: int = Field(default=0, exclude=True)
     state: AttemptState
     reason: Reason | None = None
     exit_code: int | None = None

@@ -134,6 +134,11 @@ class Transition:
         return cls(EventKind.RELEASED, _RUNNING, State.QUEUED, attempt=AttemptState.RELEASED)
 
     @classmethod
+    def give_back(cls) -> Transition:
+        """The job waited behind another and was not started: there was no attempt."""
+        return cls(EventKind.RELEASED, _RUNNING, State.QUEUED)
+
+    @classmethod
     def cancel(cls) -> Transition:
         """Somebody cancelled a job that had not started."""
         return cls(EventKind.CANCELLED, WAITING, State.CANCELLED)
@@ -148,6 +153,11 @@ class Transition:
             exit_code=exit_code,
             attempt=AttemptState.CANCELLED,
         )
+
+    @classmethod
+    def cancel_claimed(cls) -> Transition:
+        """Somebody cancelled a job that waited behind another and was not started."""
+        return cls(EventKind.CANCELLED, _RUNNING, State.CANCELLED)
 
     @classmethod
     def skip(cls) -> Transition:
@@ -196,7 +206,7 @@ class Cause(StrEnum):
 class Outcome:
     """How an attempt ended. ``cpu_seconds`` and ``max_rss_bytes`` are None if it never started,
     ``setup_seconds`` if there was nothing to prepare; ``waited_seconds`` passed between its claim
-    and its start."""
+    and its start. Not ``was_begun`` is what waited behind another until it was taken away."""
 
     cause: Cause
     exit_code: int | None = None
@@ -206,6 +216,7 @@ class Outcome:
     detail: str | None = None
     setup_seconds: float | None = None
     waited_seconds: float = 0.0
+    was_begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +277,9 @@ def after(
     cancellation reached it has passed; one that failed meanwhile is cancelled and not retried.
     """
     reason = reason_of(outcome)
+    if not outcome.was_begun:
+        is_unwanted = cancel_requested or outcome.cause is Cause.CANCELLED
+        return Transition.cancel_claimed() if is_unwanted else Transition.give_back()
     if outcome.cause is Cause.EXITED and reason is None:
         return Transition.passed()
     if cancel_requested or outcome.cause is Cause.CANCELLED:

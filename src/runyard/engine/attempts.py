@@ -108,7 +108,11 @@ class Attempts:
     def lose_all(self) -> list[Ended]:
         """Nobody watches them any more."""
         self._checks.clear()
-        return [self._finish(key, Outcome(Cause.LOST)) for key in list(self._live)]
+        waiting = self.waiting()  # asked first: each end lets the next one begin
+        return [
+            self._finish(key, Outcome(Cause.LOST, was_begun=key not in waiting))
+            for key in list(self._live)
+        ]
 
     def checks(self) -> list[Run]:
         """Looks at the health of places that are due."""
@@ -182,6 +186,8 @@ class Attempts:
 
     @staticmethod
     def _outcome(live: _Live, end: End) -> Outcome:
+        if live.is_waiting:
+            return Outcome(Cause(end.cause), was_begun=False)
         used = (end.cpu_seconds, end.max_rss_bytes)
         if live.place.is_simulated and end.exit_code == INFRA_FAILURE:
             return Outcome(Cause.LOST, None, None, *used, f"{live.place.name} went away")
@@ -224,7 +230,7 @@ class Attempts:
 
 
 def _ids(claim: Claim) -> list[tuple[str, str]]:
-    return [("RUNYARD_JOB_ID", claim.id), ("RUNYARD_ATTEMPT_NUMBER", str(claim.fence))]
+    return [("RUNYARD_JOB_ID", claim.id), ("RUNYARD_ATTEMPT_NUMBER", str(claim.number))]
 
 
 def _last_line(stem: Path) -> str | None:

@@ -129,7 +129,7 @@ def _simulated(
         "device": place.name,
         "app": claim.build,
         "test": env["RUNYARD_TEST"],
-        "attempt": claim.fence,
+        "attempt": claim.number,
         "seconds": how.install_seconds if is_setup else how.test_seconds,
         "spread": how.spread,
         "failure-rate": how.install_failure_rate if is_setup else how.failure_rate,

@@ -349,7 +349,7 @@ class Worker:
         unknown = held - self._running.leases - {(end.seq, end.fence) for end in self._unsaved}
         for seq, fence in unknown & self._unknown:
             log.warning("job %d was claimed unnoticed; it is given back", seq)
-            self._unsaved.append(Ended(seq, fence, Outcome(Cause.RELEASED)))
+            self._unsaved.append(Ended(seq, fence, Outcome(Cause.RELEASED, was_begun=False)))
         self._unknown = unknown
 
     # The end.

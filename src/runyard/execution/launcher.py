@@ -170,11 +170,11 @@ class Launcher:
 
     def _watch(self, now: float) -> None:
         """Whatever is due by the clock: timeouts, kills, floods, the lease."""
-        self._collect(now)
-        if self._is_fenced(now):
+        if self._is_fenced(now):  # first of all: what waits must not begin after the lease
             self._drop("fenced")
             for attempt in self._running.values():
                 attempt.end("fenced", grace=0.0)
+        self._collect(now)
         if now >= self._next_tick:
             self._next_tick = now + TICK
             self._has_strays = strays.sweep(self._running, self._leaders)

@@ -30,15 +30,15 @@ class LogPaths:
     stderr: Path
 
 
-def stem(root: Path, job_id: str, attempt: int, step: str = "") -> Path:
+def stem(root: Path, job_id: str, fence: int, step: str = "") -> Path:
     """How the files of an attempt, or of a step that prepared it, begin; spread over directories
-    by the id's first characters."""
-    return root / job_id[:2] / (f"{job_id}.{attempt}.{step}" if step else f"{job_id}.{attempt}")
+    by the id's first characters. By its fence, since no two claims ever write into one file."""
+    return root / job_id[:2] / (f"{job_id}.{fence}.{step}" if step else f"{job_id}.{fence}")
 
 
-def paths(root: Path, job_id: str, attempt: int, step: str = "") -> LogPaths:
+def paths(root: Path, job_id: str, fence: int, step: str = "") -> LogPaths:
     """Where an attempt's output is kept."""
-    start = stem(root, job_id, attempt, step)
+    start = stem(root, job_id, fence, step)
     return LogPaths(Path(f"{start}.out"), Path(f"{start}.err"))
 
 

@@ -9,7 +9,7 @@ from runyard.config import Home
 from runyard.domain.batch import Batch
 from runyard.domain.event import Event
 from runyard.domain.ids import batch_id, is_batch_id
-from runyard.domain.job import Job, JobSpec
+from runyard.domain.job import Attempt, Job, JobSpec
 from runyard.domain.user import Actor
 from runyard.engine import presence
 from runyard.errors import Forbidden, InvalidRequest, NotFound, WaitTimeout
@@ -217,24 +217,26 @@ class Jobs:
 
     def log_paths(self, job: Job, attempt: int | None = None, step: str = "") -> LogPaths:
         """Where an attempt's output is; for one that never ran, where it would be."""
-        last = job.attempts[-1].number if job.attempts else 1
-        if attempt is not None and attempt not in {a.number for a in job.attempts}:
+        fences = {one.number: one.fence for one in job.attempts} or {1: 1}
+        if attempt is None:
+            attempt = max(fences)
+        elif attempt not in {one.number for one in job.attempts}:
             raise NotFound(f"job {job.id} has no attempt {attempt}")
-        return logs.paths(self._home.logs, job.id, attempt or last, step)
+        return logs.paths(self._home.logs, job.id, fences[attempt], step)
 
     def follow(self, job_id: str) -> Iterator[tuple[str, bytes]]:
         """What a job writes, as it appears, attempt after attempt, until the job is final: pieces
         of ``stdout`` and ``stderr``. Waits for a job that has not started."""
-        number, tails = -1, dict[str, logs.Tail]()
+        fence, tails = -1, dict[str, logs.Tail]()
         is_over = False
         while not is_over:
             job = self.get(job_id)  # asked first: what was written before the end is read after it
-            for attempt in _new_attempts(job, number):
+            for attempt in _new_attempts(job, fence):
                 yield from _drain(tails)
-                number = attempt
-                files = self.log_paths(job, attempt)
+                fence = attempt.fence
+                files = self.log_paths(job, attempt.number)
                 tails = {"stdout": logs.Tail(files.stdout), "stderr": logs.Tail(files.stderr)}
-            number = max(number, 0)
+            fence = max(fence, 0)
             is_over = job.is_final
             yield from _drain(tails)
             if not is_over:
@@ -274,10 +276,10 @@ def _named_org(spec: JobSpec) -> str | None:
     return spec.org_id if "org_id" in spec.model_fields_set else None
 
 
-def _new_attempts(job: Job, seen: int) -> list[int]:
-    """Those after the last one ``seen``; the job's last if we have not looked before (-1)."""
-    numbers = [attempt.number for attempt in job.attempts if attempt.number > seen]
-    return numbers[-1:] if seen < 0 else numbers
+def _new_attempts(job: Job, seen: int) -> list[Attempt]:
+    """Those after the last fence ``seen``; the job's last if we have not looked before (-1)."""
+    new = [attempt for attempt in job.attempts if attempt.fence > seen]
+    return new[-1:] if seen < 0 else new
 
 
 def _drain(tails: Mapping[str, logs.Tail]) -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, func, null, select, text, update
+from sqlalchemy import bindparam, case, func, null, select, text, update
 
 from runyard.domain.event import EventKind
 from runyard.domain.job import State
@@ -19,7 +19,7 @@ from runyard.policy.estimate import or_unknown
 from runyard.store import events, stay, tallies
 from runyard.store.database import Tx
 from runyard.store.registry import LIVE_LEASES
-from runyard.store.schema import IN_ORDER, batches, in_state, job_specs, jobs
+from runyard.store.schema import IN_ORDER, attempts, batches, in_state, job_specs, jobs
 from runyard.store.statement import Statement, among
 from runyard.store.tallies import Change
 from runyard.store.yard import FreeSlot, OpenQueue, Pick, Yard
@@ -45,7 +45,8 @@ class Claimer:
 class Claim:
     """The right to run one attempt until ``lease_until``; ``fence`` must be shown with its end.
 
-    ``installs`` says that the slot has to install the group's build before.
+    ``number`` counts the attempts that were begun; ``installs`` says that the slot has to install
+    the group's build before.
     """
 
     seq: int
@@ -60,6 +61,7 @@ class Claim:
     target: str = "local"
     build: str = ""
     installs: bool = False
+    number: int = 1
 
 
 def claim(
@@ -93,6 +95,7 @@ def claim(
             pick.queue.target,
             pick.queue.build,
             pick.installs,
+            row.begun + 1,
         )
         for row, pick in taken
     ]
@@ -204,6 +207,9 @@ def open_queues(tx: Tx, pools: frozenset[str] | None = None) -> list[OpenQueue]:
     return [OpenQueue(*row) for row in _OPEN.rows(tx) if pools is None or row.pool in pools]
 
 
+_BEGUN = (
+    select(func.count()).where(attempts.c.job_seq == jobs.c.seq).correlate(jobs).scalar_subquery()
+)
 _JOBS = (
     select(
         jobs.c.seq,
@@ -216,6 +222,8 @@ _JOBS = (
         .where(batches.c.seq == jobs.c.batch_seq)
         .scalar_subquery()
         .label("batch_id"),
+        # Most jobs are claimed for the first time.
+        case((jobs.c.fence == 0, 0), else_=_BEGUN).label("begun"),
     )
     .join_from(jobs, job_specs, job_specs.c.job_seq == jobs.c.seq)
     .where(in_state(State.QUEUED))

@@ -116,7 +116,7 @@ _PASSED = (
     .join_from(
         events,
         attempts,
-        and_(attempts.c.job_seq == events.c.job_seq, attempts.c.number == events.c.attempt),
+        and_(attempts.c.job_seq == events.c.job_seq, attempts.c.fence == events.c.fence),
     )
     .join(jobs, jobs.c.seq == events.c.job_seq)
     .join(queues, queues.c.id == jobs.c.queue_id)

@@ -14,7 +14,7 @@ from runyard.store.schema import events
 from runyard.store.statement import Statement
 
 Record = tuple[float, str, int, int | None, str | None]
-COLUMNS = ("at", "kind", "job_seq", "attempt", "data")
+COLUMNS = ("at", "kind", "job_seq", "fence", "data")
 
 _INSERT = Statement(insert(events).inline().values({name: bindparam(name) for name in COLUMNS}))
 
@@ -23,12 +23,12 @@ def record(
     at: float,
     kind: EventKind,
     job_seq: int,
-    attempt: int | None = None,
+    fence: int | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Record:
     """One event as a row; empty values in ``data`` are left out."""
     known = {k: v for k, v in data.items() if v is not None} if data else None
-    return at, kind.value, job_seq, attempt, json.dumps(known) if known else None
+    return at, kind.value, job_seq, fence, json.dumps(known) if known else None
 
 
 def append(tx: Tx, records: Iterable[Record]) -> None:

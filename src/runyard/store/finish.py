@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, insert, select
+from sqlalchemy import Row, Select, bindparam, insert, null, select, update
 
 from runyard.domain.event import EventKind
 from runyard.domain.job import AttemptState, JobSpec, State
@@ -88,15 +88,24 @@ _RUNNING = Statement(running(among(jobs.c.seq, "seqs")).order_by(jobs.c.seq).wit
 
 
 def record_attempts(tx: Tx, rows: Any, outcomes: Outcomes | None = None) -> None:
-    """Write one ended attempt for each (running row, move)."""
-    values = [
-        _attempt(tx, row, move, outcomes[row.seq, row.fence] if outcomes else None)
-        for row, move in rows
-    ]
-    tx.later(_ATTEMPT, values)
+    """Write one ended attempt for each (running row, move); none for what was never begun."""
+    ended, unbegun = [], []
+    for row, move in rows:
+        if move.transition.attempt is None:
+            unbegun.append({"job": row.seq, "at": row.claimed_at})
+        else:
+            outcome = outcomes[row.seq, row.fence] if outcomes else Outcome(Cause.LOST)
+            ended.append(_attempt(tx, row, move, outcome))
+    tx.later(_ATTEMPT, ended)
+    tx.later(_NEVER_STARTED, unbegun)
 
 
 _ATTEMPT = Statement(insert(attempts))
+_NEVER_STARTED = Statement(  # its claim set the time, unless there was an attempt before
+    update(jobs)
+    .where(jobs.c.seq == bindparam("job"), jobs.c.started_at == bindparam("at"))
+    .values(started_at=null())
+)
 _SPEC = select(job_specs.c.spec).where(job_specs.c.job_seq == bindparam("job"))
 
 
@@ -115,6 +124,7 @@ def _decide(tx: Tx, row: Row[Any], outcome: Outcome) -> Move:
         cancel_requested=row.cancel_requested,
         now=tx.now,
     )
+    took = tx.now - row.claimed_at - outcome.waited_seconds if outcome.was_begun else 0.0
     data = {
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
@@ -125,9 +135,9 @@ def _decide(tx: Tx, row: Row[Any], outcome: Outcome) -> Move:
         row,
         transition,
         State.RUNNING,
-        number=row.fence,
+        fence=row.fence,
         data=data,
-        used=unexpected(tx, row),
+        used=unexpected(row, took),
         avoids=failed_on(row) if transition.losses else None,
     )
 
@@ -138,19 +148,18 @@ def failed_on(row: Any) -> str:
     return f"{row.avoids}\n{here}" if row.avoids else here
 
 
-def unexpected(tx: Tx, row: Any) -> float:
+def unexpected(row: Any, took: float) -> float:
     """Slot seconds that an attempt took beyond those charged when it was claimed."""
-    return tx.now - float(row.claimed_at) - or_unknown(row.expected)
+    return took - or_unknown(row.expected)
 
 
-def _attempt(tx: Tx, row: Row[Any], move: Move, outcome: Outcome | None) -> dict[str, Any]:
+def _attempt(tx: Tx, row: Row[Any], move: Move, outcome: Outcome) -> dict[str, Any]:
     state = move.transition.attempt
     assert state is not None
-    outcome = outcome or Outcome(Cause.LOST)
     reason = reason_of(outcome) if state is AttemptState.FAILED else move.transition.reason
     return {
         "job_seq": row.seq,
-        "number": row.fence,
+        "fence": row.fence,
         "state": state.value,
         "reason": reason.value if reason else None,
         "exit_code": outcome.exit_code,
@@ -166,7 +175,7 @@ def _attempt(tx: Tx, row: Row[Any], move: Move, outcome: Outcome | None) -> dict
 
 
 _KNOWN = select(attempts.c.state).where(
-    attempts.c.job_seq == bindparam("job"), attempts.c.number == bindparam("fence")
+    attempts.c.job_seq == bindparam("job"), attempts.c.fence == bindparam("fence")
 )
 
 
@@ -174,12 +183,12 @@ def _refuse(tx: Tx, late: Outcomes) -> list[int]:
     """Record a refusal for each result that comes too late.
 
     A result that was already recorded is not refused but ignored: its worker sends it again when
-    the answer to its first commit got lost.
+    the answer to its first commit got lost. Nor is what was never begun: that is no result.
     """
     refused = []
     for seq, fence in late:
         known = tx.conn.execute(_KNOWN, {"job": seq, "fence": fence}).scalar()
-        if known in (None, AttemptState.LOST.value):
+        if known in (None, AttemptState.LOST.value) and late[seq, fence].was_begun:
             refused.append((seq, fence))
     events.append(
         tx,

@@ -57,40 +57,74 @@ def cancels(tx: Tx, worker: str) -> set[Lease]:
 
 # In the order of the index of running jobs: by seq, SQLite would walk the whole table instead.
 _BY_WORKER = (jobs.c.worker, jobs.c.seq)
-_EXPIRED = running(jobs.c.lease_until < bindparam("now")).order_by(*_BY_WORKER)
-_OF_WORKERS = running(jobs.c.worker.in_(bindparam("workers", expanding=True))).order_by(*_BY_WORKER)
+_EXPIRED = (
+    running(jobs.c.lease_until < bindparam("now"))
+    .add_columns(jobs.c.rank, jobs.c.bottom_level)
+    .order_by(*_BY_WORKER)
+)
+_OF_WORKERS = (
+    running(jobs.c.worker.in_(bindparam("workers", expanding=True)))
+    .add_columns(jobs.c.rank, jobs.c.bottom_level)
+    .order_by(*_BY_WORKER)
+)
 
 
 def expire(tx: Tx) -> list[Move]:
     """Take back every lease that ran out: back to the queue, or failed as lost once too often."""
-    return _lose(tx, tx.conn.execute(tx.dialect.lock_free(_EXPIRED), {"now": tx.now}).all())
+    over = tx.conn.execute(tx.dialect.lock_free(_EXPIRED), {"now": tx.now}).all()
+    return _lose(tx, [*over, *_behind(tx, over)])
 
 
 def expire_workers(tx: Tx, dead: Collection[str]) -> list[Move]:
     """Take back the leases of workers known to be dead, their processes killed."""
+    return _lose(tx, _of_workers(tx, dead))
+
+
+def _of_workers(tx: Tx, workers: Collection[str]) -> Sequence[Any]:
     query = tx.dialect.lock_free(_OF_WORKERS)
-    rows = tx.conn.execute(query, {"workers": sorted(dead)}).all()
-    return _lose(tx, rows)
+    return tx.conn.execute(query, {"workers": sorted(workers)}).all()
+
+
+def _behind(tx: Tx, over: Sequence[Any]) -> list[Any]:
+    """What waits on the same slots, claimed later and so with a lease that ends later. A worker
+    that lets one lease run out has ended all it had; left alone on its slot, what only waited would
+    look as if it had run."""
+    if not over:
+        return []
+    slots, seqs = {(row.worker, row.slot) for row in over}, {row.seq for row in over}
+    there = _of_workers(tx, {row.worker for row in over})
+    return [row for row in there if (row.worker, row.slot) in slots and row.seq not in seqs]
 
 
 def _lose(tx: Tx, rows: Sequence[Any]) -> list[Move]:
-    made = []
-    for row in rows:
-        lost = Transition.lost(row.losses)
-        if row.cancel_requested:
-            lost = Transition.cancel_running(None)
-        data = {"worker": row.worker}
-        made.append(
-            Move.of(
-                row,
-                lost,
-                State.RUNNING,
-                number=row.fence,
-                data=data,
-                used=unexpected(tx, row),
-                avoids=failed_on(row),
-            )
-        )
+    """Of the jobs on one slot only the first, in the order in which they start, was begun; the
+    others waited behind it and took nobody down."""
+    begun: dict[tuple[str, str], Any] = {}
+    for row in sorted(rows, key=_start_order):
+        begun.setdefault((row.worker, row.slot), row)
+    made = [_taken_back(tx, row, begun[row.worker, row.slot] is row) for row in rows]
     record_attempts(tx, zip(rows, made, strict=True))
     moves.apply(tx, made)
     return made + settle(tx, made)
+
+
+def _start_order(row: Any) -> tuple[float, float, float, int]:
+    return row.claimed_at, row.rank, -row.bottom_level, row.seq
+
+
+def _taken_back(tx: Tx, row: Any, was_begun: bool) -> Move:
+    if was_begun:
+        lost = Transition.lost(row.losses)
+        wanted = Transition.cancel_running(None) if row.cancel_requested else lost
+    else:
+        back = Transition.give_back()
+        wanted = Transition.cancel_claimed() if row.cancel_requested else back
+    return Move.of(
+        row,
+        wanted,
+        State.RUNNING,
+        fence=row.fence,
+        data={"worker": row.worker},
+        used=unexpected(row, tx.now - row.claimed_at if was_begun else 0.0),
+        avoids=failed_on(row) if was_begun else None,
+    )

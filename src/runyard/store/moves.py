@@ -28,7 +28,7 @@ class Move:
     origin: State
     transition: Transition
     batch_seq: int | None = None
-    number: int | None = None  # the attempt it ends
+    fence: int | None = None  # under which the attempt ran that it ends
     waiting_on: int = 0  # dependencies it still waits for, if it enters blocked
     data: Mapping[str, Any] | None = None  # told with its event
     queue_id: int = 0
@@ -75,7 +75,7 @@ def _record(tx: Tx, moves: Sequence[Move]) -> None:
                 tx.now,
                 move.transition.event,
                 move.seq,
-                move.number,
+                move.fence,
                 {"reason": move.transition.reason, **(move.data or {})},
             )
             for move in moves

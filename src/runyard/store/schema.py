@@ -254,12 +254,13 @@ dependencies = Table(
     sqlite_with_rowid=False,
 )
 
-# Ended attempts only: while one runs, the job's own row is its record.
+# Ended attempts only: while one runs, the job's own row is its record. An attempt's number is its
+# place among those of its job: a claim that was given back before anything began leaves no row.
 attempts = Table(
     "attempts",
     metadata,
     Column("job_seq", Seq, ForeignKey("jobs.seq", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),  # the fence under which it ran
+    Column("fence", Integer, primary_key=True),  # under which it ran
     Column("state", String, nullable=False),
     Column("reason", String),
     Column("exit_code", Integer),
@@ -283,7 +284,7 @@ events = Table(
     Column("at", Double, nullable=False),
     Column("kind", String, nullable=False),
     Column("job_seq", Seq, nullable=False),
-    Column("attempt", Integer),
+    Column("fence", Integer),  # of the attempt meant
     Column("data", Text),
     Index("ix_events_job_seq", "job_seq"),
     sqlite_autoincrement=True,  # a number is never given twice, also after pruning

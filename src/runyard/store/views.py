@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -126,7 +127,8 @@ def _job(row: Row[Any], ended: list[Attempt], parents: list[str]) -> Job:
     spec = JobSpec.model_validate_json(row.spec)
     if row.state == State.RUNNING.value:
         live = Attempt(
-            number=row.fence,
+            number=len(ended) + 1,
+            fence=row.fence,
             state=AttemptState.RUNNING,
             worker=row.worker,
             slot=row.slot,
@@ -162,9 +164,10 @@ def _attempts(tx: Tx, seqs: Sequence[int]) -> dict[int, list[Attempt]]:
     found: dict[int, list[Attempt]] = {}
     for part in chunks(seqs):
         query = select(attempts).where(attempts.c.job_seq.in_(part))
-        for row in tx.conn.execute(query.order_by(attempts.c.job_seq, attempts.c.number)):
+        for row in tx.conn.execute(query.order_by(attempts.c.job_seq, attempts.c.fence)):
             fields = dict(row._mapping)
-            found.setdefault(fields.pop("job_seq"), []).append(Attempt(**fields))
+            of_job = found.setdefault(fields.pop("job_seq"), [])
+            of_job.append(Attempt(number=len(of_job) + 1, **fields))
     return found
 
 
@@ -211,18 +214,31 @@ def history(tx: Tx, seqs: Sequence[int]) -> list[Event]:
             .outerjoin(batches, batches.c.seq == jobs.c.batch_seq)
             .where(events.c.job_seq.in_(part))
         )
-        found += [_event(row) for row in tx.conn.execute(query)]
+        rows = tx.conn.execute(query).all()
+        begun = _fences(tx, part)
+        found += [_event(row, begun.get(row.job_seq, [])) for row in rows]
     return sorted(found, key=lambda event: event.seq)
 
 
-def _event(row: Row[Any]) -> Event:
+def _fences(tx: Tx, seqs: Sequence[int]) -> dict[int, list[int]]:
+    """Those under which the ended attempts of jobs ran, in order."""
+    query = select(attempts.c.job_seq, attempts.c.fence).where(attempts.c.job_seq.in_(seqs))
+    found: dict[int, list[int]] = {}
+    for row in tx.conn.execute(query.order_by(attempts.c.job_seq, attempts.c.fence)):
+        found.setdefault(row.job_seq, []).append(row.fence)
+    return found
+
+
+def _event(row: Row[Any], begun: Sequence[int]) -> Event:
+    """``begun`` are the fences of the job's attempts: a claim that was given back before anything
+    began counts as a try for the attempt that came after it."""
     return Event(
         seq=row.seq,
         at=row.at,
         kind=EventKind(row.kind),
         job_id=row.job_id,
         batch_id=row.batch_id,
-        attempt=row.attempt,
+        attempt=None if row.fence is None else bisect_left(begun, row.fence) + 1,
         data=json.loads(row.data) if row.data else {},
     )
 

@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("job_seq", Seq, nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=True),
+        sa.Column("fence", sa.Integer(), nullable=True),
         sa.Column("data", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_events")),
         sqlite_autoincrement=True,
@@ -302,7 +302,7 @@ def upgrade() -> None:
     op.create_table(
         "attempts",
         sa.Column("job_seq", Seq, nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("exit_code", sa.Integer(), nullable=True),
@@ -322,7 +322,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["job_seq"], ["jobs.seq"], name=op.f("fk_attempts_job_seq"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("job_seq", "number", name=op.f("pk_attempts")),
+        sa.PrimaryKeyConstraint("job_seq", "fence", name=op.f("pk_attempts")),
         sqlite_with_rowid=False,
     )
     op.create_table(
