@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+from runyard.execution.attempt import GRACE
 from tests.support.launching import Bench
 from tests.support.processes import are_gone, eventually, is_alive, state_of
 
@@ -26,14 +27,14 @@ class TestLease:
         bench.launcher.lease(0.5)
 
         assert bench.end_of(key)[1:4] == ("fenced", None, signal.SIGKILL)
-        assert 0.4 < time.monotonic() - begun < 2
+        assert 0.5 <= time.monotonic() - begun < 0.5 + GRACE
         assert are_gone(pid)
 
     def test_a_renewal_lets_it_go_on(self, bench: Bench) -> None:
         key = bench.start("while [ ! -e go ]; do sleep 0.02; done")
-        for _ in range(8):
-            bench.launcher.lease(0.4)
-            time.sleep(0.1)
+        bench.launcher.lease(1.0)
+        bench.launcher.lease(600.0)
+        time.sleep(1.2)
         (bench.root / "go").touch()
 
         assert bench.end_of(key).cause == "exited"
@@ -65,14 +66,14 @@ class TestLease:
         key = bench.start("echo $$; exec sleep 600")
         bench.words(key)
         os.kill(bench.launcher.pid, signal.SIGSTOP)
-        bench.launcher.lease(0.3)
+        bench.launcher.lease(2.0)
         eventually(lambda: state_of(bench.launcher.pid) == "T")
-        time.sleep(0.5)
+        time.sleep(2.1)
         os.kill(bench.launcher.pid, signal.SIGCONT)
 
         begun = time.monotonic()
         assert bench.end_of(key).cause == "fenced"
-        assert time.monotonic() - begun < 0.25
+        assert time.monotonic() - begun < 2.0
 
 
 class TestHangUp:
@@ -88,7 +89,7 @@ class TestHangUp:
         hang_up(bench)
 
         eventually(lambda: are_gone(*pids, bench.launcher.pid))
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < GRACE * 0.8
 
     def test_the_ledger_stays_so_that_others_learn_of_it_at_once(self, bench: Bench) -> None:
         hang_up(bench)
@@ -113,7 +114,7 @@ class TestStop:
         bench.run(["true"])
         bench.launcher.stop(60.0)
 
-        eventually(lambda: are_gone(bench.launcher.pid), 5)
+        eventually(lambda: are_gone(bench.launcher.pid))
 
 
 def test_signals_meant_for_the_worker_do_not_end_it(bench: Bench) -> None:
@@ -265,7 +266,7 @@ class TestNext:
         assert not (bench.root / "begun").exists()
 
     def test_a_stop_gives_it_back(self, bench: Bench) -> None:
-        first, second = bench.start(["sleep", "0.3"], slot=7), bench.start(["true"], slot=7)
+        first, second = bench.start(["sleep", "600"], slot=7), bench.start(["true"], slot=7)
         bench.launcher.stop(grace=5.0)
 
         assert bench.end_of(second).cause == "released"

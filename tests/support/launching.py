@@ -57,7 +57,7 @@ class Bench:
 
     def __exit__(self, *exc: object) -> None:
         self.launcher.close()
-        eventually(lambda: not with_key(f"{self.name}."), 5)
+        eventually(lambda: not with_key(f"{self.name}."))
 
     def prepare(
         self, command: str | list[str], *, env: dict[str, str] | None = None, **fields: Any
