@@ -36,7 +36,7 @@ def nothing_left(home: Path) -> Iterator[None]:
     """When a test is over, no process that was started for its home may be left: no worker, no
     launcher, and nothing that ever belonged to a job."""
     yield
-    eventually(lambda: not with_variable(f"RUNYARD_HOME={home}"), 5)
+    eventually(lambda: not with_variable(f"RUNYARD_HOME={home}"))
 
 
 @pytest.fixture

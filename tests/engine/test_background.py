@@ -24,7 +24,7 @@ from runyard.engine import presence
 from runyard.engine.worker import WorkerOptions
 from runyard.execution.strays import KEY_VARIABLE
 from tests.support.background import background_workers, stop_background_workers
-from tests.support.processes import eventually
+from tests.support.processes import PATIENCE, eventually
 from tests.support.working import in_state, wait_for_file, work
 
 
@@ -52,7 +52,7 @@ def test_many_that_submit_at_once_start_one(home: Path, served: Runyard) -> None
     ids = [submit.communicate(timeout=60)[0].strip() for submit in submits]
     assert len(set(ids)) == 20
 
-    assert {job.state for job in served.wait(ids, 30)} == {State.PASSED}
+    assert {job.state for job in served.wait(ids, PATIENCE)} == {State.PASSED}
 
     workers = {attempt.worker for job in served.list().jobs for attempt in job.attempts}
     assert len(workers) == 1
@@ -74,7 +74,7 @@ def test_of_many_threads_that_ask_for_one_a_single_one_is_told_that_it_was_start
         thread.join()
 
     assert sorted(started) == [False] * 19 + [True]
-    assert served.wait(served.submit(["true"]), 20).state is State.PASSED
+    assert served.wait(served.submit(["true"]), PATIENCE).state is State.PASSED
 
 
 def test_one_that_was_killed_is_replaced_while_somebody_waits(
@@ -86,7 +86,7 @@ def test_one_that_was_killed_is_replaced_while_somebody_waits(
     os.kill(pid, signal.SIGKILL)
     (tmp_path / "go").touch()
 
-    ended = served.wait(job, 30)
+    ended = served.wait(job, PATIENCE)
 
     assert [attempt.state for attempt in ended.attempts] == ["lost", "passed"]
 
@@ -95,7 +95,7 @@ def test_a_foreground_worker_is_enough(home: Path, served: Runyard) -> None:
     command = [sys.executable, "-m", "runyard", "worker"]
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     eventually(lambda: presence.is_served(home / "run"))
-    assert served.wait(served.submit(["true"]), 20).state is State.PASSED
+    assert served.wait(served.submit(["true"]), PATIENCE).state is State.PASSED
     assert background_workers(home) == []
     worker.terminate()
     assert worker.wait(20) == 0
@@ -114,7 +114,7 @@ def test_it_is_no_part_of_the_job_that_started_it(
 ) -> None:
     for name in (KEY_VARIABLE, "RUNYARD_JOB_ID", "RUNYARD_ATTEMPT_NUMBER"):
         monkeypatch.setenv(name, "of another")
-    served.wait(served.submit(["true"]), 20)
+    served.wait(served.submit(["true"]), PATIENCE)
 
     (pid,) = background_workers(home)
     environment = psutil.Process(pid).environ()

@@ -13,7 +13,8 @@ from runyard import Runyard
 from runyard.domain.event import EventKind
 from runyard.domain.job import AttemptState, State
 from runyard.engine.places import AHEAD
-from tests.support.processes import are_gone, eventually, is_alive
+from runyard.execution.attempt import GRACE
+from tests.support.processes import PATIENCE, are_gone, eventually, is_alive
 from tests.support.working import (
     NO_LEASE_ENDS,
     WorkerProcess,
@@ -45,7 +46,7 @@ class TestLauncher:
             assert are_gone(*first)
             assert worker.launcher != launcher
             (tmp_path / "go").touch()
-            ended = yard.wait(jobs, 20)
+            ended = yard.wait(jobs, PATIENCE)
 
         assert [job.state for job in ended] == [State.PASSED] * 2
         for job in ended:
@@ -57,11 +58,11 @@ class TestLauncher:
         """A job may be what kills it, say by using up the memory: it is not tried for ever."""
         job = yard.submit("kill -9 $PPID; sleep 600")
         with WorkerProcess(slots=1, lease=NO_LEASE_ENDS):
-            ended = yard.wait(job, 20)
+            ended = yard.wait(job, PATIENCE)
             assert ended.state is State.FAILED
             assert ended.reason == "lost"
             assert [attempt.state for attempt in ended.attempts] == [AttemptState.LOST] * 3
-            assert yard.wait(yard.submit(["true"]), 20).state is State.PASSED
+            assert yard.wait(yard.submit(["true"]), PATIENCE).state is State.PASSED
 
 
 class TestWorker:
@@ -79,11 +80,11 @@ class TestWorker:
             begun = time.monotonic()
             worker.kill()
             eventually(lambda: are_gone(*pids, launcher))
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < GRACE * 0.8
 
         (tmp_path / "go").touch()
         with WorkerProcess(lease=NO_LEASE_ENDS):
-            assert yard.wait(job, 15).state is State.PASSED
+            assert yard.wait(job, PATIENCE).state is State.PASSED
 
         assert met(tmp_path) == []
         assert kinds(yard, job).count(EventKind.LOST) == 1
@@ -145,7 +146,7 @@ class TestBoth:
             eventually(lambda: starts(tmp_path, "job") == 2)
             assert are_gone(*left)
             (tmp_path / "go").touch()
-            assert {ended.state for ended in yard.wait([job, other], 15)} == {State.PASSED}
+            assert {ended.state for ended in yard.wait([job, other], PATIENCE)} == {State.PASSED}
 
         assert met(tmp_path) == []
 
@@ -170,9 +171,9 @@ class TestBoth:
                     assert other.get(its).state is State.RUNNING
                     assert starts(tmp_path, "its") == 1
                     yard.cancel(mine)
-                    yard.wait(mine, 20)
+                    yard.wait(mine, PATIENCE)
                 other.cancel(its)
-                other.wait(its, 20)
+                other.wait(its, PATIENCE)
                 assert neighbour.process.poll() is None
 
 
@@ -184,7 +185,7 @@ def test_a_worker_may_come_and_go_while_a_file_of_a_dead_one_cannot_be_read(
     job = yard.submit(["true"])
 
     with WorkerProcess("--exit-when-idle", "0.1") as worker:
-        assert yard.wait(job, 15).state is State.PASSED
+        assert yard.wait(job, PATIENCE).state is State.PASSED
         assert worker.wait() == 0
 
     eventually(lambda: not (home / "run" / "worker-old.ledger").exists(), 1)
@@ -197,7 +198,7 @@ def test_a_snippet_that_dies_takes_nobody_with_it(yard: Runyard, number: signal.
         yard.submit("print(1)", kind="python"),
     ]
     with WorkerProcess() as worker:
-        died, other = yard.wait(jobs, 20)
+        died, other = yard.wait(jobs, PATIENCE)
         assert worker.process.poll() is None
 
     assert (died.state, died.reason, died.attempts[0].signal) == ("failed", "signal", number.value)

@@ -25,7 +25,7 @@ from runyard.store.schema import jobs
 from runyard.store.yard import FreeSlot
 from tests.support import outage
 from tests.support.postgres import PostgresKeeper, database
-from tests.support.processes import are_gone, eventually, is_alive, state_of
+from tests.support.processes import PATIENCE, are_gone, eventually, is_alive, state_of
 from tests.support.working import (
     WorkerProcess,
     ended_once,
@@ -97,7 +97,7 @@ class TestStoppedWorker:
                 eventually(lambda: EventKind.REFUSED in kinds(any_yard, job))
                 assert any_yard.get(job).attempts[-1].worker == other.id
                 (tmp_path / "go").touch()
-                ended = any_yard.wait(job, 20)
+                ended = any_yard.wait(job, PATIENCE)
 
         assert met(tmp_path) == []
         assert [attempt.state for attempt in ended.attempts] == ["lost", "passed"]
@@ -117,7 +117,7 @@ class TestStoppedWorker:
             worker.send(signal.SIGCONT)
             eventually(lambda: all(len(yard.get(job).attempts) > 1 for job in running))
             yard.cancel(running)
-            ended = yard.wait(batch, 20)
+            ended = yard.wait(batch, PATIENCE)
 
         assert {job.state for job in ended} == {State.PASSED}
         assert {len(job.attempts) for job in ended} == {1}
@@ -142,7 +142,7 @@ class TestLockedDatabase:
             lock.execute("ROLLBACK")
             (tmp_path / "go").touch()
 
-            assert [attempt.state for attempt in yard.wait(job, 20).attempts] == ["passed"]
+            assert [attempt.state for attempt in yard.wait(job, PATIENCE).attempts] == ["passed"]
 
     def test_jobs_are_ended_in_one_that_outlasts_the_lease_and_run_again(
         self, yard: Runyard, tmp_path: Path, lock: sqlite3.Connection
@@ -157,9 +157,9 @@ class TestLockedDatabase:
             lock.execute("ROLLBACK")
             (tmp_path / "go").touch()
 
-            ended = yard.wait(job, 20)
+            ended = yard.wait(job, PATIENCE)
             assert [attempt.state for attempt in ended.attempts] == ["lost", "passed"]
-            assert yard.wait(yard.submit(["true"]), 20).state is State.PASSED
+            assert yard.wait(yard.submit(["true"]), PATIENCE).state is State.PASSED
 
         assert met(tmp_path) == []
 
@@ -175,7 +175,7 @@ class TestLockedDatabase:
             time.sleep(0.5)
             lock.execute("ROLLBACK")
 
-            assert [attempt.state for attempt in yard.wait(job, 20).attempts] == ["passed"]
+            assert [attempt.state for attempt in yard.wait(job, PATIENCE).attempts] == ["passed"]
 
 
 class TestPostgresqlAway:
@@ -199,7 +199,7 @@ class TestPostgresqlAway:
                     time.sleep(0.5)
                     outage.start(server)
                 eventually(lambda: progress(yard, batch.id) == 150, 60)
-                ended = yard.wait(batch, 20)
+                ended = yard.wait(batch, PATIENCE)
                 for worker in (one, other):
                     worker.send(signal.SIGTERM)
                     assert worker.wait() == 0
@@ -255,7 +255,7 @@ def test_a_claim_of_which_its_worker_never_heard_is_given_back(yard: Runyard) ->
         assert yard.get(job).state is State.RUNNING
         yard.cancel(blocker)
 
-        ended = yard.wait(job, 20)
+        ended = yard.wait(job, PATIENCE)
 
     assert [attempt.state for attempt in ended.attempts] == [AttemptState.PASSED]
     assert kinds(yard, ended)[-3:] == [EventKind.RELEASED, EventKind.CLAIMED, EventKind.PASSED]
@@ -278,7 +278,7 @@ def test_a_worker_that_was_only_slow_is_not_robbed(yard: Runyard, tmp_path: Path
                 time.sleep(0.4)
             (tmp_path / "go").touch()
 
-            assert [attempt.worker for attempt in yard.wait(job, 20).attempts] == [slow.id]
+            assert [attempt.worker for attempt in yard.wait(job, PATIENCE).attempts] == [slow.id]
 
 
 def test_nothing_is_renewed_by_a_worker_that_has_left(yard: Runyard) -> None:

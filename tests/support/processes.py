@@ -12,7 +12,7 @@ from runyard.execution.strays import KEY_VARIABLE
 
 Value = TypeVar("Value")
 
-PATIENCE = 20.0  # seconds; only a test that fails waits so long
+PATIENCE = 60.0  # seconds; only a test that fails waits so long
 
 
 def eventually(look: Callable[[], Value], seconds: float = PATIENCE) -> Value:
