@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +147,26 @@ def test_the_acceptance_graph() -> None:
 
 
 def test_it_takes_hardly_longer_than_the_critical_path() -> None:
-    took = []
-    while len(took) < 3 and min(took, default=99.0) > CRITICAL_PATH + 0.5:  # on a busy machine
-        took.append(run_json(ACCEPTANCE)["batch"]["seconds"])
-    assert CRITICAL_PATH <= min(took) < CRITICAL_PATH + 0.5
+    lost = []
+    while len(lost) < 3 and min(lost, default=99.0) > 0.5:  # on a busy machine
+        found = run_json(ACCEPTANCE)
+        lost.append(found["batch"]["seconds"] - critical_path(found["by_name"]))
+        assert found["batch"]["seconds"] >= CRITICAL_PATH
+    assert min(lost) < 0.5
+
+
+def critical_path(jobs: dict[str, Any]) -> float:
+    """Seconds along the longest path, by what each task took: a busy machine slows those down."""
+    until: dict[str, float] = {}
+    for one in ACCEPTANCE:
+        needed = max((until[need] for need in one["dependencies"]), default=0.0)
+        until[one["name"]] = needed + sum(map(seconds, jobs[one["name"]]["attempts"]))
+    return max(until.values())
+
+
+def seconds(attempt: dict[str, str]) -> float:
+    begun, ended = (datetime.fromisoformat(attempt[at]) for at in ("started_at", "finished_at"))
+    return (ended - begun).total_seconds()
 
 
 def test_evals_run_at_once_and_their_output_is_their_own() -> None:
@@ -184,9 +201,11 @@ def test_2000_tasks() -> None:
     last = re.fullmatch(r"\n2000 passed in (\d+\.\d) s\n", done.stdout)
     assert last, "of many tasks, those that passed are not listed"
     assert float(last[1]) < 60, "some 5 on a free machine"
-    assert [line[:11] for line in done.stderr.splitlines()][:2] == ["10 % done: ", "20 % done: "]
-    assert len(done.stderr.splitlines()) <= 10
-    assert done.stderr.splitlines()[-1].startswith("100 % done: 2000 of 2000, ")
+    lines = done.stderr.splitlines()
+    told = [int(re.match(r"(\d+)0 % done: ", line)[1]) for line in lines]
+    assert told == sorted(set(told)), "each tenth is told once, unless it is over in no time"
+    assert len(told) > 1
+    assert lines[-1].startswith("100 % done: 2000 of 2000, ")
 
 
 def test_no_tasks() -> None:
