@@ -19,6 +19,7 @@ from runyard.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from runyard.engine.worker import Observer, Worker, WorkerOptions
+    from runyard.service.templates import Templates
     from runyard.service.waiting import Reckoning
     from runyard.service.yardmaster import Yardmaster
 
@@ -49,6 +50,14 @@ def yardmaster(settings: Settings, store: Store, actor: Actor | None = None) -> 
     from runyard.service.yardmaster import Yardmaster
 
     return Yardmaster(store, settings.home, actor or operator())
+
+
+def templates(settings: Settings, store: Store, actor: Actor | None = None) -> Templates:
+    """The requests about templates."""
+    from runyard.service.templates import Templates
+
+    who = actor or operator()
+    return Templates(store, jobs(settings, store, who), who)
 
 
 def reckoning(settings: Settings, config_path: str | None = None) -> Reckoning:

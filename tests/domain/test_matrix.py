@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from runyard.domain import matrix
 from runyard.domain.job import JobSpec
-from runyard.domain.matrix import Matrix, Wrong, fan_out
+from runyard.domain.matrix import Matrix, fan_out
+from runyard.domain.placeholders import Wrong
 from runyard.errors import InvalidGraph
 
 NAMES = st.sampled_from(["a", "b", "os", "browser", "x-1", "_y"])

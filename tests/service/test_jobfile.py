@@ -14,7 +14,7 @@ from runyard.domain.job import JobSpec, Kind
 from runyard.errors import InvalidGraph, InvalidJobFile
 from runyard.service import jobfile
 from runyard.service.documents import Document
-from runyard.service.jobfile import JobFile
+from runyard.service.jobfile import Directories, JobFile
 from tests.service.job_files import load, one, refusal, tasks
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -368,7 +368,7 @@ def survives(load_it: Callable[[], JobFile]) -> None:
 @given(_files)
 @calmly
 def test_any_value_is_a_job_file_or_refused(value: Any) -> None:
-    survives(lambda: jobfile.parse(Document("f", value), Path("/")))
+    survives(lambda: jobfile.parse(Document("f", value), Directories(Path("/"))))
 
 
 @given(_files)

@@ -16,13 +16,14 @@ from sqlalchemy import Connection, inspect, text
 
 from runyard.clock import ManualClock
 from runyard.errors import StoreError
-from runyard.store import indexes, migrations, schema, user_tables
+from runyard.store import indexes, migrations, schema, template_tables, user_tables
 from runyard.store.database import Store, Tx
 from runyard.store.upgrade import HEAD, _migrate, current, upgrade
 from tests.store.support import claim, in_processes, names, new, run_next, submit
 
 assert indexes  # part of the metadata
 assert user_tables  # likewise
+assert template_tables
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

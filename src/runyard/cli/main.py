@@ -31,6 +31,7 @@ COMMANDS = {
     "wait": ("control", "Wait until jobs are finished."),
     "cancel": ("control", "Cancel jobs or batches."),
     "retry": ("control", "Run jobs that did not pass again."),
+    "template": ("template", "Keep job files and run them with other values."),
     "groups": ("yard", "Show groups: who shares an install, and who holds it."),
     "devices": ("yard", "Show devices and other slots; drain and resume them."),
     "priority": ("yard", "Move a waiting job in line."),

@@ -101,6 +101,19 @@ def config_option(function: Function) -> Function:
     )(function)
 
 
+def parameter_option(function: Function) -> Function:
+    """``-p``, for what fills in the parameters of a job file."""
+    return click.option(
+        "-p",
+        "--parameter",
+        "parameters",
+        type=Pair(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Give a parameter a value.",
+    )(function)
+
+
 def simulate_option(function: Function) -> Function:
     """``--simulate``, for commands that run jobs."""
     return click.option(

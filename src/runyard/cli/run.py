@@ -17,7 +17,7 @@ import click
 from runyard import bootstrap, configfile
 from runyard.cli import progress
 from runyard.cli.board import Board
-from runyard.cli.params import config_option, json_option, simulate_option
+from runyard.cli.params import config_option, json_option, parameter_option, simulate_option
 from runyard.cli.session import Session, session
 from runyard.cli.streams import reader_may_leave
 from runyard.domain.batch import Batch
@@ -66,6 +66,7 @@ Exit codes: 0 all passed, 1 something did not, 2 the file is wrong and nothing w
 @click.option("--slots", type=click.IntRange(1, 1000), help="Tasks at once.  [default: up to 32]")
 @click.option("--fail-fast", is_flag=True, help="Cancel the rest at the first failure.")
 @click.option("--name", help="What to call the batch.  [default: as the file]")
+@parameter_option
 @simulate_option
 @config_option
 @json_option
@@ -75,6 +76,7 @@ def run_command(
     slots: int | None,
     fail_fast: bool,
     name: str | None,
+    parameters: Sequence[tuple[str, str]],
     simulate: bool,
     config_path: str | None,
     as_json: bool,
@@ -85,7 +87,7 @@ def run_command(
     has passed, and is skipped if one of them does not. Ctrl-C cancels what is left and ends what
     runs; a second one does not wait for it to end by itself.
     """
-    found = jobfile.named(jobfile.load(file, schema), name)
+    found = jobfile.named(jobfile.load(file, schema, parameters=dict(parameters)), name)
     config = configfile.load(config_path, simulate=simulate)
     options = WorkerOptions(
         slots or min(MOST_SLOTS, max(1, len(found.specs))),

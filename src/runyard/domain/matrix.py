@@ -11,26 +11,25 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from runyard.domain.placeholders import Values, fill, filled_job, is_name, mentioned
+from runyard.domain.placeholders import (
+    Place,
+    Values,
+    Wrong,
+    as_text,
+    fill,
+    filled,
+    filled_job,
+    is_name,
+    mentioned,
+)
 from runyard.errors import InvalidGraph
 
 MOST = 10_000  # combinations of one matrix
 MOST_EXCLUDED = 1_000
 MOST_JOBS = 100_000  # made by all matrices of one submission
 MOST_LINKS = 1_000_000  # dependencies between them
-
-Place = tuple[str | int, ...]
-
-
-class Wrong(Exception):
-    """A matrix that cannot be; the text does not say where it stands, ``place`` does, seen from
-    the job or batch it belongs to."""
-
-    def __init__(self, place: Place, text: str) -> None:
-        super().__init__(text)
-        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +79,42 @@ class Family:
         return self._by_axes[axes].get(tuple(values[axis] for axis in axes), [])
 
 
+class Made(NamedTuple):
+    """A variant, and what it was made from: the job of that number, with these fields."""
+
+    origin: int
+    fields: Mapping[str, Any]
+    values: Values
+    variant: dict[str, Any]
+
+
 Job = tuple[Mapping[str, Any], Matrix | None]
 
 
-def fan_out(jobs: Iterable[Job]) -> list[tuple[int, dict[str, Any]]]:
+def fan_out(
+    jobs: Iterable[Job], everywhere: Values | None = None
+) -> list[tuple[int, dict[str, Any]]]:
     """The fields of all the jobs that some jobs stand for, each with the index of the one it was
-    made from. Raises ``Wrong`` and ``InvalidGraph``."""
-    made: list[tuple[int, Mapping[str, Any], Values, dict[str, Any]]] = []
+    made from; the values of ``everywhere`` are filled in beside those of the axes. Raises
+    ``Wrong`` and ``InvalidGraph``."""
+    common = everywhere or {}
+    made: list[Made] = []
     families: dict[str, Family] = {}
     count = 0
     for index, (fields, matrix) in enumerate(jobs):
         if matrix is None:
-            made.append((index, fields, {}, dict(fields)))
+            made.append(Made(index, fields, {}, filled_job(fields, common)))
             continue
-        variants = _variants(fields, matrix)
+        variants = _variants(fields, matrix, common)
         count += len(variants)
         if count > MOST_JOBS:
             raise Wrong(("matrix",), f"with it there are more than {MOST_JOBS} jobs")
-        if base := _text(fields.get("name")):
+        if base := fill(_text(fields.get("name")), common):
             _meet(families, base, matrix, variants)
-        made += [(index, fields, values, variant) for values, variant in variants]
+        made += [Made(index, fields, values, variant) for values, variant in variants]
     if families:
-        _link(made, families)
-    return [(index, variant) for index, _, _, variant in made]
+        _link(made, families, common)
+    return [(one.origin, one.variant) for one in made]
 
 
 def _meet(
@@ -118,10 +130,10 @@ def _meet(
 
 
 def _variants(
-    fields: Mapping[str, Any], matrix: Matrix
+    fields: Mapping[str, Any], matrix: Matrix, common: Values
 ) -> list[tuple[dict[str, str], dict[str, Any]]]:
-    done = [filled_job(fields, values) for values in matrix.combinations]
-    names = _names(_text(fields.get("name")), matrix)
+    done = [filled_job(fields, {**common, **values}) for values in matrix.combinations]
+    names = _names(_text(fields.get("name")), matrix, common)
     for values, variant, name in zip(matrix.combinations, done, names, strict=True):
         if name:
             variant["name"] = name
@@ -131,36 +143,29 @@ def _variants(
     return list(zip(matrix.combinations, done, strict=True))
 
 
-def _names(name: str, matrix: Matrix) -> list[str]:
-    combinations = matrix.combinations
+def _names(name: str, matrix: Matrix, common: Values) -> list[str]:
     if not name:
-        return [""] * len(combinations)
+        return [""] * len(matrix.combinations)
     open_axes = [axis for axis in matrix.axes if axis not in mentioned(name)]
-    names = [
-        " ".join([fill(name, values), *(values[axis] for axis in open_axes)])
-        for values in combinations
-    ]
+    both = [(fill(name, {**common, **values}), values) for values in matrix.combinations]
+    names = [" ".join([text, *(values[axis] for axis in open_axes)]) for text, values in both]
     if len(set(names)) < len(names):  # "{a}{b}" says the same of 1 and 11 as of 11 and 1
-        names = [" ".join([fill(name, values), *values.values()]) for values in combinations]
+        names = [" ".join([text, *values.values()]) for text, values in both]
     if len(set(names)) < len(names):
         names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
     return names
 
 
-def _link(
-    made: Iterable[tuple[int, Mapping[str, Any], Values, dict[str, Any]]],
-    families: Mapping[str, Family],
-) -> None:
+def _link(made: Sequence[Made], families: Mapping[str, Family], common: Values) -> None:
     """Put the variants that are meant in the place of the jobs they were made from."""
-    made = list(made)
-    known = {_text(variant.get("name")) for _, _, _, variant in made}
+    known = {_text(one.variant.get("name")) for one in made}
     links = 0
     for _, fields, values, variant in made:
         wanted = fields.get("depends_on")
         if not isinstance(wanted, list | tuple) or not wanted:
             continue
         found: list[Any] = []
-        for raw, text in zip(wanted, variant["depends_on"], strict=True):
+        for raw, text in zip(filled(wanted, common), variant["depends_on"], strict=True):
             found += _meant(variant, values, raw, text, known, families)
         variant["depends_on"] = list(dict.fromkeys(found)) if _are_texts(found) else found
         links += len(found)
@@ -212,19 +217,6 @@ def _values(axis: Any, given: Any) -> tuple[str, ...]:
         twice = next(value for value in values if values.count(value) > 1)
         raise Wrong(place, f"has {twice!r} twice")
     return values
-
-
-def as_text(value: Any, place: Place) -> str:
-    """A value of an axis, or of a parameter: text, or what can be read as one thing only."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        raise Wrong(place, "put the number into quotes, or 3.10 is the same as 3.1")
-    if not isinstance(value, str):
-        raise Wrong(place, "must be text")
-    return value
 
 
 def _excluded(given: Any, axes: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

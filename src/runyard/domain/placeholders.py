@@ -18,6 +18,15 @@ _PLACEHOLDER = re.compile(r"(?<!\$)\{(" + NAME + r")\}")
 _SHELL_KINDS = (None, "exec", Kind.SHELL)
 
 Values = Mapping[str, str]
+Place = tuple[str | int, ...]
+
+
+class Wrong(Exception):
+    """What cannot be filled in; ``place`` says where in a document it stands, the text does not."""
+
+    def __init__(self, place: Place, text: str) -> None:
+        super().__init__(text)
+        self.place = place
 
 
 def is_name(text: str) -> bool:
@@ -50,6 +59,19 @@ def filled_job(fields: Mapping[str, Any], values: Values) -> dict[str, Any]:
         quoted = {name: shlex.quote(value) for name, value in values.items()}
         done["command"] = fill(command, quoted)
     return done
+
+
+def as_text(value: Any, place: Place) -> str:
+    """A value from a document: text, or what can be read as one thing only. Raises ``Wrong``."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        raise Wrong(place, "put the number into quotes, or 3.10 is the same as 3.1")
+    if not isinstance(value, str):
+        raise Wrong(place, "must be text")
+    return value
 
 
 def mentioned(text: str) -> set[str]:

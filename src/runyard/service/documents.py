@@ -47,6 +47,14 @@ def read(path: str, stdin: BinaryIO | None = None) -> Document:
         raise invalid(label, str(fault)) from None
 
 
+def plain(label: str, value: Any) -> Any:
+    """The same for a value that came from elsewhere, say out of a request."""
+    try:
+        return _Plain(0).value((), value)
+    except Fault as fault:
+        raise invalid(label, str(fault)) from None
+
+
 def invalid(label: str, text: str) -> InvalidJobFile:
     """The error for a fault in the document called ``label``."""
     return InvalidJobFile(f"{label}: {one_line(text)}")

@@ -2,29 +2,28 @@
 
 The plain form is ``{"tasks": [{name, type: exec|eval, arguments, dependencies}]}``. In the full
 form a task has the fields of ``JobSpec``; both may be mixed, even within a task. A task may have a
-``matrix``, as may the file, for all tasks that have none. Every fault is one sentence that says
-which file, where in it, and what is wrong.
+``matrix``, as may the file, for all tasks that have none. A file may have ``parameters``, to be
+filled in. Every fault is one sentence that says which file, where in it, and what is wrong.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from runyard.domain import graph
-from runyard.domain.ids import ALPHABET, LENGTH
+from runyard.domain import parameters as declarations
 from runyard.domain.job import ALIASES, JobSpec, Kind
-from runyard.domain.matrix import Matrix, Wrong, fan_out
+from runyard.domain.matrix import Matrix, fan_out
+from runyard.domain.placeholders import Values, Wrong, filled
 from runyard.errors import InvalidGraph, InvalidJobFile
-from runyard.service import documents, jsonschemas
+from runyard.service import documents, jobgraph, jsonschemas
 from runyard.service.documents import Document, Fault, Place, invalid, one_line, spelled
+from runyard.service.phrases import did_you_mean, near, quoted, short
 
 # What the plain form, or somebody used to other words, calls a field of a spec.
 PLAIN = {"type": "kind", "arguments": "command", "dependencies": "depends_on", **ALIASES}
@@ -32,20 +31,47 @@ PLAIN = {"type": "kind", "arguments": "command", "dependencies": "depends_on", *
 FIELDS = frozenset(JobSpec.model_fields) - {"idempotency_key"}
 OWN_FIELDS = frozenset({"name", "command", "depends_on"})  # have no default
 MATRIX_KEYS = frozenset({"matrix", "exclude"})
-TOP_KEYS = MATRIX_KEYS | {"name", "defaults", "tasks", "jobs", "description", "$schema"}
-
-_JOB_ID = re.compile(f"[{ALPHABET}]{{{LENGTH}}}")
+TOP_KEYS = MATRIX_KEYS | {
+    "name",
+    "description",
+    "parameters",
+    "defaults",
+    "tasks",
+    "jobs",
+    "$schema",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """What a file asks for, in its order; ``name`` may be empty."""
+    """What a file asks for, in its order; name and description may be empty."""
 
     name: str
     specs: list[JobSpec]
+    description: str = ""
 
 
-def load(path: str, schema: str | None = None, stdin: BinaryIO | None = None) -> JobFile:
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """Where relative working directories start from, and where tasks run that name none; None
+    leaves it to the worker."""
+
+    file: Path | None = None
+    current: Path | None = None
+
+    def of(self, given: str | None) -> str | None:
+        """The working directory of a task."""
+        if given is None:
+            return None if self.current is None else str(self.current)
+        return given if self.file is None else os.path.normpath(self.file / given)
+
+
+def load(
+    path: str,
+    schema: str | None = None,
+    stdin: BinaryIO | None = None,
+    parameters: Values | None = None,
+) -> JobFile:
     """The job file at ``path`` (``-``: standard input), checked against the JSON schema in the
     file ``schema`` if there is one. It is named after the file if it does not say.
 
@@ -54,23 +80,38 @@ def load(path: str, schema: str | None = None, stdin: BinaryIO | None = None) ->
     document = documents.read(path, stdin)
     if schema is not None:
         jsonschemas.check(document, documents.read(schema, stdin))
-    found = parse(document, documents.directory_of(path))
+    here = Directories(documents.directory_of(path), documents.directory_of(documents.STDIN))
+    found = parse(document, here, parameters)
     name = "" if path == documents.STDIN else one_line(Path(path).stem)
     return found if found.name else replace(found, name=name[:300])
 
 
-def parse(document: Document, directory: Path) -> JobFile:
-    """The job file that a document describes; relative working directories start from
-    ``directory``."""
+def parse(
+    document: Document, directories: Directories, parameters: Values | None = None
+) -> JobFile:
+    """The job file that a document describes, with the values of its parameters filled in."""
     try:
-        return _job_file(document.value, directory)
+        return _job_file(document.value, directories, parameters or {})
     except Fault as fault:
         raise invalid(document.label, str(fault)) from None
     except InvalidGraph as error:
         raise InvalidGraph(f"{document.label}: {one_line(str(error))}") from None
 
 
-def _job_file(top: Any, directory: Path) -> JobFile:
+def check_shape(document: Document) -> None:
+    """Refuse what cannot be a job file whatever is filled in for its parameters."""
+    try:
+        top = document.value
+        word, tasks = _tasks(top)
+        _Fields.of_defaults(top.get("defaults"))
+        for number, task in enumerate(tasks):
+            _Fields.read((word, number), task)
+    except Fault as fault:
+        raise invalid(document.label, str(fault)) from None
+
+
+def _tasks(top: Any) -> tuple[str, list[Any]]:
+    """Under which word the tasks stand, and they."""
     if not isinstance(top, dict):
         raise Fault(f'the top level must be an object with "tasks", not {_what(top)}')
     word = _tasks_key(top)
@@ -78,13 +119,33 @@ def _job_file(top: Any, directory: Path) -> JobFile:
     if not isinstance(tasks, list):
         raise _wrong((word,), "a list", tasks)
     _check_keys((), top, TOP_KEYS)
+    return word, tasks
+
+
+def _job_file(top: Any, directories: Directories, given: Values) -> JobFile:
+    word, tasks = _tasks(top)
     defaults = _Fields.of_defaults(top.get("defaults"))
-    here = _Directories(directory, documents.directory_of(documents.STDIN))
-    common = _matrix((), top)
-    drafts = [_draft((word, n), task, defaults, here, common) for n, task in enumerate(tasks)]
-    specs, origins = _specs(drafts)
-    _check_graph(specs, [f"{word}[{n}]" for n in origins])
-    return JobFile(batch_name(top.get("name"), "name"), specs)
+    values = _values(top.get("parameters"), given)
+    common = _matrix((), top, values)
+    drafts = [_draft((word, n), task, defaults, common, values) for n, task in enumerate(tasks)]
+    made, origins = _made(drafts, values)
+    specs = [_spec(drafts[n], one, directories) for n, one in zip(origins, made, strict=True)]
+    jobgraph.check(specs, [f"{word}[{n}]" for n in origins])
+    name = batch_name(filled(top.get("name"), values), "name")
+    return JobFile(name, specs, _description(filled(top.get("description"), values)))
+
+
+def _description(given: Any) -> str:
+    """What the file says about itself, if that is text at all."""
+    return given.replace("\0", "") if isinstance(given, str) else ""
+
+
+def _values(declared: Any, given: Values) -> Values:
+    """What is filled in for the parameters of a file."""
+    try:
+        return declarations.values(declarations.read(declared), given)
+    except Wrong as wrong:
+        raise Fault(f"{spelled(wrong.place)}: {wrong}" if wrong.place else str(wrong)) from None
 
 
 def batch_name(name: Any, word: str) -> str:
@@ -104,8 +165,8 @@ def _tasks_key(top: Mapping[str, Any]) -> str:
     for word in ("tasks", "jobs"):
         if word in top:
             return word
-    near = _near("tasks", [key for key in top if key not in TOP_KEYS])
-    raise Fault('there is no "tasks"' + (f" (but {near!r})" if near else ""))
+    found = near("tasks", [key for key in top if key not in TOP_KEYS])
+    raise Fault('there is no "tasks"' + (f" (but {found!r})" if found else ""))
 
 
 # One task.
@@ -154,18 +215,6 @@ class _Fields:
 
 
 @dataclass(frozen=True, slots=True)
-class _Directories:
-    """Where tasks run that say little or nothing about it."""
-
-    file: Path
-    current: Path
-
-    def of(self, given: str | None) -> str:
-        """An absolute working directory."""
-        return os.path.normpath(self.file / given) if given is not None else str(self.current)
-
-
-@dataclass(frozen=True, slots=True)
 class _Draft:
     """A task on its way to the spec, or to the several, that it stands for."""
 
@@ -178,8 +227,8 @@ def _draft(
     place: Place,
     task: Any,
     defaults: _Fields,
-    directories: _Directories,
     common: Matrix | None,
+    parameters: Values,
 ) -> _Draft:
     own = _Fields.read(place, task)
     fields = own.over(defaults)
@@ -189,34 +238,38 @@ def _draft(
     if "command" not in values:
         word = "arguments" if own.places.get("kind", place)[-1] == "type" else "command"
         raise Fault(f"{_called(place, values)}: has no {word}")
-    values["cwd"] = directories.of(values.get("cwd"))
     values |= _kind(values.get("kind"), values["command"])
-    matrix = _matrix(place, task) if MATRIX_KEYS & task.keys() else common
+    matrix = _matrix(place, task, parameters) if MATRIX_KEYS & task.keys() else common
     return _Draft(place, _Fields(values, fields.places), matrix)
 
 
-def _matrix(place: Place, given: Mapping[str, Any]) -> Matrix | None:
+def _matrix(place: Place, given: Mapping[str, Any], parameters: Values) -> Matrix | None:
     """The matrix of a task, or of the file."""
+    matrix, exclude = (filled(given.get(key), parameters) for key in ("matrix", "exclude"))
+    if isinstance(matrix, dict) and (both := sorted(matrix.keys() & parameters.keys())):
+        raise Fault(f"{spelled((*place, 'matrix'))}: {quoted(both[0])} is a parameter already")
     try:
-        return Matrix.read(given.get("matrix"), given.get("exclude"))
+        return Matrix.read(matrix, exclude)
     except Wrong as wrong:
         raise Fault(f"{spelled((*place, *wrong.place))}: {wrong}") from None
 
 
-def _specs(drafts: Sequence[_Draft]) -> tuple[list[JobSpec], list[int]]:
-    """What the tasks stand for, and the number of the task that each was made from."""
-    if not any(draft.matrix for draft in drafts):
-        return [_spec(draft, draft.fields.values) for draft in drafts], [*range(len(drafts))]
+def _made(
+    drafts: Sequence[_Draft], parameters: Values
+) -> tuple[list[Mapping[str, Any]], list[int]]:
+    """The fields of what the tasks stand for, and the number of the task that each was made of."""
+    if not parameters and not any(draft.matrix for draft in drafts):
+        return [draft.fields.values for draft in drafts], [*range(len(drafts))]
     try:
-        made = fan_out((draft.fields.values, draft.matrix) for draft in drafts)
+        made = fan_out(((draft.fields.values, draft.matrix) for draft in drafts), parameters)
     except Wrong as wrong:
         raise Fault(f"{spelled(wrong.place)}: {wrong}") from None
-    return [_spec(drafts[n], values) for n, values in made], [n for n, _ in made]
+    return [values for _, values in made], [n for n, _ in made]
 
 
-def _spec(draft: _Draft, values: Mapping[str, Any]) -> JobSpec:
+def _spec(draft: _Draft, values: Mapping[str, Any], directories: Directories) -> JobSpec:
     try:
-        return JobSpec.model_validate(values)
+        return JobSpec.model_validate({**values, "cwd": directories.of(values.get("cwd"))})
     except ValidationError as error:
         raise _translated(error, draft.place, draft.fields.places) from None
 
@@ -271,7 +324,7 @@ def _check_choice(place: Place, value: Any) -> None:
     choices = _CHOICES[str(place[-1])]
     if value not in choices:
         given = repr(value) if isinstance(value, str) else _what(value)
-        raise Fault(f"{spelled(place)}: must be {' or '.join(choices)}, not {_short(given)}")
+        raise Fault(f"{spelled(place)}: must be {' or '.join(choices)}, not {short(given)}")
 
 
 def _check_text(place: Place, value: Any) -> None:
@@ -313,74 +366,13 @@ def _check_keys(place: Place | str, given: Mapping[str, Any], known: frozenset[s
     for key in given:
         if key not in known and not (place == () and key.startswith("x-")):
             where = place if isinstance(place, str) else spelled(place)
-            raise Fault(f"{where}: unknown field {_quoted(key)}{_did_you_mean(key, known)}")
+            raise Fault(f"{where}: unknown field {quoted(key)}{did_you_mean(key, known)}")
 
 
 def _called(place: Place, task: Mapping[str, Any]) -> str:
     """A task's place with its name, if it has one."""
     name = task.get("name")
-    return f"{spelled(place)} ({_quoted(name)})" if isinstance(name, str) else spelled(place)
-
-
-def _did_you_mean(word: str, known: Sequence[str] | frozenset[str]) -> str:
-    near = _near(word, sorted(known))
-    return f": did you mean {_quoted(near)}?" if near else ""
-
-
-def _near(word: str, known: Sequence[str]) -> str | None:
-    found = get_close_matches(word[:300], known, n=1)
-    return found[0] if found else None
-
-
-def _quoted(name: str) -> str:
-    return repr(_short(name))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-# The graph.
-
-
-def _check_graph(specs: Sequence[JobSpec], places: Sequence[str]) -> None:
-    """Refuse what is no directed acyclic graph of unique names."""
-    index: dict[str, int] = {}
-    for n, spec in enumerate(specs):
-        if (first := index.setdefault(spec.name, n)) != n:
-            both = f"{places[first]} and {places[n]}"
-            raise InvalidGraph(f"{both} are both named {_quoted(spec.name)}")
-    needs = {n: _parents(spec, index) for n, spec in enumerate(specs)}
-    try:
-        graph.bottom_levels(needs)
-    except graph.CycleFound as cycle:
-        raise InvalidGraph(f"the dependencies form a cycle: {_chain(cycle, specs)}") from None
-
-
-def _parents(spec: JobSpec, index: Mapping[str, int]) -> list[int]:
-    """The tasks that one needs. What no task is named, but looks like a job's id, is one: the
-    store knows whether it exists."""
-    found = []
-    for name in spec.depends_on:
-        if name == spec.name:
-            raise InvalidGraph(f"{_quoted(name)} needs itself")
-        if name in index:
-            found.append(index[name])
-        elif not _JOB_ID.fullmatch(name):
-            hint = _did_you_mean(name, [other for other in index if other != spec.name])
-            text = f"{_quoted(spec.name)} needs {_quoted(name)}, which is no task of this file"
-            raise InvalidGraph(text + hint)
-    return found
-
-
-_CHAIN_LIMIT = 10
-
-
-def _chain(cycle: graph.CycleFound, specs: Sequence[JobSpec]) -> str:
-    names = [_short(specs[node].name) for node in cycle.nodes]
-    if len(names) > _CHAIN_LIMIT:
-        names[_CHAIN_LIMIT - 2 : -1] = ["…"]
-    return " needs ".join(names)
+    return f"{spelled(place)} ({quoted(name)})" if isinstance(name, str) else spelled(place)
 
 
 def named(found: JobFile, name: str | None) -> JobFile:

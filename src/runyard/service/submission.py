@@ -12,7 +12,8 @@ from runyard.domain import graph
 from runyard.domain import matrix as matrices
 from runyard.domain.ids import job_ids
 from runyard.domain.job import JobSpec, canonical
-from runyard.domain.matrix import Matrix, Wrong
+from runyard.domain.matrix import Matrix
+from runyard.domain.placeholders import Wrong
 from runyard.errors import InvalidRequest
 from runyard.policy.estimate import or_unknown
 from runyard.service.documents import spelled

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from runyard.store import indexes, user_tables  # noqa: F401 - part of the metadata
+from runyard.store import indexes, template_tables, user_tables  # noqa: F401 - the metadata's
 from runyard.store.schema import metadata
 
 context.configure(

@@ -1,0 +1,192 @@
+"""``template``: job files that are kept, to be run again and again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from runyard import bootstrap, configfile
+from runyard.cli.params import config_option, json_option, parameter_option, printable
+from runyard.cli.session import print_json, session
+from runyard.cli.streams import reader_may_leave
+from runyard.cli.submitted import batch_to_the_end
+from runyard.domain.parameters import Parameter
+from runyard.domain.template import Template
+from runyard.errors import InvalidRequest
+from runyard.service import documents
+
+org_option = click.option("--org-id", help="The organisation it belongs to.  [default: default]")
+
+
+@click.group("template")
+def template_command() -> None:
+    """Keep job files under a name and run them with other values.
+
+    \b
+    nightly.yaml:
+      description: all suites on one branch
+      parameters:
+        branch: main        # the default
+        build:              # none: it has to be given
+      tasks:
+        - name: test {branch}
+          command: ["./test", "--build", "{build}", "--branch", "{branch}"]
+
+    \b
+    Examples:
+      runyard template save nightly nightly.yaml
+      runyard template run nightly -p build=1.4 --wait
+      runyard template list
+    """
+
+
+@template_command.command("save")
+@click.argument("name")
+@click.argument("file")
+@click.option(
+    "--cwd",
+    type=click.Path(file_okay=False),
+    help="Where its jobs run, and relative directories start from.  [default: here]",
+)
+@org_option
+@json_option
+def save_command(name: str, file: str, cwd: str | None, org_id: str | None, as_json: bool) -> None:
+    """Save the job file FILE as NAME, over what has the name; - reads standard input.
+
+    FILE may also hold the fields of a single job.
+
+    \b
+    Example:
+      runyard template save nightly nightly.yaml --cwd /srv/app
+    """
+    document = documents.read(file)
+    try:
+        directory = os.path.abspath(cwd or ".")
+    except FileNotFoundError:
+        raise InvalidRequest("the current directory is gone: say --cwd DIRECTORY") from None
+    with session() as here:
+        templates = bootstrap.templates(here.settings, here.store)
+        saved = templates.save(name, document.value, org_id=org_id, directory=directory)
+    if as_json:
+        print_json(saved.model_dump(mode="json"))
+    else:
+        needs = _needs(saved.parameters)
+        click.echo(f"template {saved.name} is saved" + (f"; it needs {needs}" if needs else ""))
+
+
+@template_command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the templates.
+
+    \b
+    Example:
+      runyard template list
+    """
+    with session() as here:
+        templates = bootstrap.templates(here.settings, here.store)
+        found = page = templates.page()
+        while page:
+            page = templates.page(after=page[-1])
+            found = found + page
+    if as_json:
+        print_json({"templates": [template.model_dump(mode="json") for template in found]})
+        return
+    with reader_may_leave():
+        click.echo(f"{'NAME':<24} {'ORG':<12} {'BY':<12} {'PARAMETERS':<28} DESCRIPTION")
+        for template in found:
+            given = " ".join(map(_spelled, template.parameters))
+            click.echo(
+                f"{template.name:<24} {printable(template.org_id):<12} "
+                f"{printable(template.created_by):<12} {printable(given):<28} "
+                f"{printable(template.description)}".rstrip()
+            )
+
+
+@template_command.command("show")
+@click.argument("name")
+@org_option
+@json_option
+def show_command(name: str, org_id: str | None, as_json: bool) -> None:
+    """Show a template: its parameters and the job file, as YAML.
+
+    \b
+    Example:
+      runyard template show nightly > nightly.yaml
+    """
+    with session() as here:
+        found = bootstrap.templates(here.settings, here.store).get(name, org_id)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    with reader_may_leave():
+        click.echo(_as_yaml(found))
+
+
+@template_command.command("run")
+@click.argument("name")
+@parameter_option
+@click.option("--idempotency-key", help="Submit at most once under this key.")
+@click.option("--wait", is_flag=True, help="Wait for the end; exit 1 unless all jobs pass.")
+@org_option
+@config_option
+@json_option
+def run_command(
+    name: str,
+    parameters: Sequence[tuple[str, str]],
+    idempotency_key: str | None,
+    wait: bool,
+    org_id: str | None,
+    config_path: str | None,
+    as_json: bool,
+) -> None:
+    """Submit the jobs of a template, and print the batch's id.
+
+    \b
+    Example:
+      runyard template run nightly -p build=1.4 -p branch=release --wait
+    """
+    configfile.load(config_path)  # a worker that is started now could only die of its faults
+    with session(config_path) as here:
+        templates = bootstrap.templates(here.settings, here.store)
+        batch = templates.run(
+            name, dict(parameters), org_id=org_id, idempotency_key=idempotency_key
+        )
+        batch_to_the_end(here, batch, wait=wait, as_json=as_json)
+
+
+@template_command.command("remove")
+@click.argument("name")
+@org_option
+@json_option
+def remove_command(name: str, org_id: str | None, as_json: bool) -> None:
+    """Forget a template; what was run from it stays.
+
+    \b
+    Example:
+      runyard template remove nightly
+    """
+    with session() as here:
+        bootstrap.templates(here.settings, here.store).remove(name, org_id)
+    if as_json:
+        print_json({"template": name, "removed": True})
+    else:
+        click.echo(f"template {printable(name)} is removed")
+
+
+def _needs(parameters: Sequence[Parameter]) -> str:
+    return " ".join(_spelled(one) for one in parameters if one.default is None)
+
+
+def _spelled(parameter: Parameter) -> str:
+    return f"{parameter.name}={'…' if parameter.default is None else parameter.default}"
+
+
+def _as_yaml(template: Template) -> str:
+    import yaml
+
+    about = [f"saved by {template.updated_by or 'nobody'}", f"runs in {template.directory or '?'}"]
+    text: str = yaml.safe_dump(template.document, sort_keys=False, allow_unicode=True, width=100)
+    return "\n".join([*(f"# {printable(line)}" for line in about), text.rstrip()])
