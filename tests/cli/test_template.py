@@ -48,6 +48,8 @@ class TestTemplates:
         assert line.endswith(" all suites")
         (found,) = call("template", "list", "--json").json["templates"]
         assert found["name"] == "nightly"
+        assert call("template").out == call("template", "list").out
+        assert call("template", "--json").json["templates"] == [found]
 
     def test_what_is_shown_can_be_saved_again(self, here: Path) -> None:
         shown = call("template", "show", "nightly").out

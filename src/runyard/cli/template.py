@@ -20,8 +20,10 @@ from runyard.service import documents
 org_option = click.option("--org-id", help="The organisation it belongs to.  [default: default]")
 
 
-@click.group("template")
-def template_command() -> None:
+@click.group("template", invoke_without_command=True)
+@json_option
+@click.pass_context
+def template_command(context: click.Context, as_json: bool) -> None:
     """Keep job files under a name and run them with other values.
 
     \b
@@ -38,8 +40,10 @@ def template_command() -> None:
     Examples:
       runyard template save nightly nightly.yaml
       runyard template run nightly -p build=1.4 --wait
-      runyard template list
+      runyard template list         or just: runyard template
     """
+    if not context.invoked_subcommand:
+        _list(as_json)
 
 
 @template_command.command("save")
@@ -85,6 +89,10 @@ def list_command(as_json: bool) -> None:
     Example:
       runyard template list
     """
+    _list(as_json)
+
+
+def _list(as_json: bool) -> None:
     with session() as here:
         templates = bootstrap.templates(here.settings, here.store)
         found = page = templates.page()
