@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from runyard.config import CONFIG_VARIABLE, Settings, user_name
 from runyard.domain.user import Actor
@@ -19,6 +20,8 @@ from runyard.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from runyard.engine.worker import Observer, Worker, WorkerOptions
+    from runyard.service.accounts import Accounts
+    from runyard.service.signin import SignIn
     from runyard.service.templates import Templates
     from runyard.service.waiting import Reckoning
     from runyard.service.yardmaster import Yardmaster
@@ -60,6 +63,21 @@ def templates(settings: Settings, store: Store, actor: Actor | None = None) -> T
     return Templates(store, jobs(settings, store, who), who)
 
 
+def accounts(settings: Settings, store: Store, actor: Actor | None = None) -> Accounts:
+    """The requests about users and tokens."""
+    from runyard.service.accounts import Accounts
+
+    return Accounts(store, actor or operator())
+
+
+def sign_in(settings: Settings, store: Store) -> SignIn:
+    """Who may come in; signs with the configured keys or with one that the home keeps."""
+    from runyard.service.credentials import Signer, kept_key
+    from runyard.service.signin import SignIn
+
+    return SignIn(store, Signer(settings.secrets or (kept_key(settings.home.secret),)))
+
+
 def reckoning(settings: Settings, config_path: str | None = None) -> Reckoning:
     """What explanations reckon with, as workers with the same configuration do."""
     from runyard import configfile
@@ -97,6 +115,29 @@ def ensure_worker(settings: Settings, config_path: str | None = None) -> bool:
 
 
 def _start_in_background(settings: Settings, lock: int, config_path: str | None) -> None:
+    try:
+        log = settings.home.worker_log.open("ab")
+    except OSError as error:
+        raise HomeUnusable(
+            f"no worker could be started: {settings.home.worker_log}: {error.strerror}"
+        ) from error
+    with log:
+        start_worker(
+            settings,
+            ["--background", str(lock)],
+            config_path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+
+
+def start_worker(
+    settings: Settings, arguments: Sequence[str], config_path: str | None, **how: Any
+) -> subprocess.Popen[bytes]:
+    """Start a worker of a home in a process of its own; ``how`` is for ``Popen``."""
     # A job may be what starts it, but it must not be taken for a part of that job.
     environment = settings.environment()
     from runyard import configfile
@@ -106,20 +147,9 @@ def _start_in_background(settings: Settings, lock: int, config_path: str | None)
         environment[CONFIG_VARIABLE] = str(config)
     for name in OF_A_JOB:
         environment.pop(name, None)
-    try:
-        log = settings.home.worker_log.open("ab")
-    except OSError as error:
-        raise HomeUnusable(
-            f"no worker could be started: {settings.home.worker_log}: {error.strerror}"
-        ) from error
-    with log:
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "runyard", "worker", "--background", str(lock)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            cwd=settings.home.root,
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "runyard", "worker", *arguments],
+        env=environment,
+        cwd=settings.home.root,
+        **how,
+    )

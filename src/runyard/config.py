@@ -20,6 +20,7 @@ _OF_POSTGRESQL = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE")
 CONFIG_VARIABLE = "RUNYARD_CONFIG"
 LEASE_SECONDS = 30.0
 RETENTION_DAYS = 30.0
+SHORTEST_SECRET = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Home:
     def run(self) -> Path:
         """Ledgers and wake-up pipes of live workers; of no use after a reboot."""
         return self.root / "run"
+
+    @property
+    def secret(self) -> Path:
+        """The key that signs sessions, unless one is configured."""
+        return self.root / "secret"
 
     @property
     def worker_log(self) -> Path:
@@ -73,6 +79,7 @@ class Settings:
     retention_days: float = RETENTION_DAYS
     allowed_workdirs: tuple[str, ...] = ()  # where jobs may begin; empty means anywhere
     default_workdir: str | None = None  # where those begin that name no directory
+    secrets: tuple[str, ...] = ()  # sign sessions: the first signs, all are good
     command_timeout: float | None = None  # of jobs that name none, and the longest they may name
 
     @classmethod
@@ -98,6 +105,7 @@ class Settings:
             _positive(env, "RUNYARD_RETENTION_DAYS", RETENTION_DAYS),
             _directories(env, "ALLOWED_WORKDIRS"),
             next(iter(_directories(env, "DEFAULT_WORKING_DIR", separator=None)), None),
+            _secrets(env),
             _positive(env, "COMMAND_TIMEOUT_SECONDS", None),
         )
 
@@ -139,6 +147,16 @@ def _default_home() -> str:
     import platformdirs
 
     return platformdirs.user_data_dir("runyard", appauthor=False)
+
+
+def _secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    found = tuple(filter(None, (env.get("RUNYARD_SECRET") or "").split(",")))
+    if any(len(secret) < SHORTEST_SECRET or len(set(secret)) < 8 for secret in found):
+        raise InvalidRequest(
+            f"RUNYARD_SECRET is too easy to guess: draw at least {SHORTEST_SECRET} characters at "
+            "random"
+        )
+    return found
 
 
 def _directories(env: Mapping[str, str], name: str, separator: str | None = ",") -> tuple[str, ...]:

@@ -40,6 +40,10 @@ COMMANDS = {
     "limit": ("yard", "Limit how many jobs run at once."),
     "init": ("init", "Write a commented runyard.toml."),
     "worker": ("worker", "Run a worker in the foreground."),
+    "up": ("serve", "Run it all here: REST, the pages and a worker."),
+    "api": ("serve", "Serve REST and the pages."),
+    "users": ("people", "Manage who may sign in."),
+    "tokens": ("people", "Manage the tokens that programs sign in with."),
     "init-db": ("worker", "Create the database or upgrade it."),
     "version": ("version", "Print the version."),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 
 import click
 
@@ -25,6 +26,7 @@ IDLE_SECONDS = 60.0  # after which a background worker leaves
 @simulate_option
 @config_option
 @click.option("--background", type=int, hidden=True)
+@click.option("--while-open", type=int, hidden=True)
 @json_option
 def worker_command(
     slots: int | None,
@@ -32,6 +34,7 @@ def worker_command(
     drain: float,
     exit_when_idle: float | None,
     background: int | None,
+    while_open: int | None,
     simulate: bool,
     config_path: str | None,
     as_json: bool,
@@ -60,7 +63,7 @@ def worker_command(
     )
     with session() as here:
         if background is None:
-            _run(here, options, as_json)
+            _run(here, options, as_json, while_open)
         else:
             _run_in_background(here, options, background)
 
@@ -81,9 +84,14 @@ def init_db_command(as_json: bool) -> None:
         click.echo(f"the database {place} is ready")
 
 
-def _run(here: Session, options: WorkerOptions, as_json: bool) -> Worker:
+def _run(
+    here: Session, options: WorkerOptions, as_json: bool, while_open: int | None = None
+) -> Worker:
     with bootstrap.worker(here.settings, here.store, options) as worker:
         _obey_signals(worker)
+        if while_open is not None:
+            watch = threading.Thread(target=_drain_at_end, args=(worker, while_open), daemon=True)
+            watch.start()
         if as_json:
             print_json({"worker": worker.id, "slots": options.slots})
         else:
@@ -104,6 +112,13 @@ def _run_in_background(here: Session, options: WorkerOptions, lock: int | None) 
         lock = None
         if not worker.is_stopping and here.jobs.need_worker():
             lock = presence.take_background_lock(here.settings.home.run)
+
+
+def _drain_at_end(worker: Worker, fd: int) -> None:
+    """Whoever started us holds the other end of a pipe: it closes when they are gone, however."""
+    with open(fd, "rb") as pipe:
+        pipe.read()
+    worker.drain()
 
 
 def _obey_signals(worker: Worker) -> None:

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
     REOPENED = "reopened"  # retried by hand
+    COMPLETED = "completed"  # declared passed by hand
     REFUSED = "refused"  # a result came from a worker whose lease was over
 
 

@@ -9,7 +9,8 @@ submit ──► blocked ──unblock──► queued ◄──promote── de
 ```
 
 ``cancel`` leaves blocked, delayed and queued at once; a running job is cancelled by its worker.
-``reopen`` takes a failed, cancelled or skipped job back to the start. No other code chooses a
+``reopen`` takes a failed, cancelled or skipped job back to the start, ``complete`` ends by hand
+whatever has not ended. No other code chooses a
 state: the store applies a ``Transition`` and nothing else.
 """
 
@@ -171,6 +172,16 @@ class Transition:
             EventKind.REOPENED,
             frozenset({State.FAILED, State.CANCELLED, State.SKIPPED}),
             State.BLOCKED if waiting_on else State.QUEUED,
+        )
+
+    @classmethod
+    def complete(cls, was_running: bool) -> Transition:
+        """Somebody declares that the job has done what it was for."""
+        return cls(
+            EventKind.COMPLETED,
+            WAITING | _RUNNING,
+            State.PASSED,
+            attempt=AttemptState.CANCELLED if was_running else None,
         )
 
 

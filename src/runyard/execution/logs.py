@@ -183,10 +183,31 @@ def _open(path: Path) -> int | None:
 
 def read(path: Path) -> bytes:
     """All that is kept of a stream; empty if it never was. A hole reads as a mark."""
-    return b"".join(_stretches(path))
+    return b"".join(stretches(path))
 
 
-def _stretches(path: Path) -> Iterator[bytes]:
+def piece(path: Path, offset: int, limit: int) -> tuple[bytes, int, int]:
+    """At most ``limit`` bytes of a stream from ``offset`` on, the offset behind them, and how long
+    the stream is by now. A hole reads as a mark, however little was asked for."""
+    fd = _open(path)
+    if fd is None:
+        return b"", offset, 0
+    try:
+        found = _read_on(fd, offset)
+        size = os.fstat(fd).st_size
+    finally:
+        os.close(fd)
+    if found is None:
+        return b"", offset, size
+    after, data = found
+    if after - offset == len(data):  # not a mark
+        data = data[:limit]
+        after = offset + len(data)
+    return data, after, size
+
+
+def stretches(path: Path) -> Iterator[bytes]:
+    """All that is kept of a stream, piece by piece."""
     fd = _open(path)
     if fd is None:
         return

@@ -6,19 +6,23 @@ of it we keep the SHA-256, so that a copy of the database signs nobody in.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import os
 import secrets
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import jwt
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from runyard.errors import InvalidRequest, NotAuthenticated
+from runyard.errors import HomeUnusable, InvalidRequest, NotAuthenticated
 
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1000  # hashing a longer one would be work for nothing
@@ -69,6 +73,27 @@ def digest(secret: str) -> str:
 def is_same(digest_a: str, digest_b: str) -> bool:
     """Whether two digests are equal, in a time that does not tell how far they are."""
     return hmac.compare_digest(digest_a, digest_b)
+
+
+def kept_key(path: Path) -> str:
+    """The key in a file; drawn and kept there the first time."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text()
+    try:
+        fresh = tempfile.NamedTemporaryFile(  # noqa: SIM115 - its name outlives it, on purpose
+            "w", dir=path.parent, prefix=".secret-", delete=False
+        )
+        with fresh:
+            fresh.write(new_secret())
+            fresh.flush()
+            os.fsync(fresh.fileno())
+        # A link is made by one only, and what it names is whole: nobody reads half a key.
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh.name, path)
+        os.unlink(fresh.name)
+        return path.read_text()
+    except OSError as error:
+        raise HomeUnusable(f"{path}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,17 @@ from runyard.execution.bounds import Bounds
 from runyard.execution.logs import LogPaths
 from runyard.service import access, submission
 from runyard.service.submission import Draft
-from runyard.store import audit, batches, control, durations, listing, quotas, schedule, views
+from runyard.store import (
+    audit,
+    batches,
+    control,
+    durations,
+    listing,
+    prune,
+    quotas,
+    schedule,
+    views,
+)
 from runyard.store.batches import BatchPage
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
@@ -208,6 +218,38 @@ class Jobs:
             control.retry(tx, [*named, *views.retriable(tx, members)])
 
         return self._change("retry", ids, reopen)
+
+    def complete(self, ids: Sequence[str]) -> list[Job]:
+        """Declare jobs passed that have not ended; what waits for them goes on."""
+        return self._change("force-complete", ids, control.complete)
+
+    def purge(self, job_id: str) -> None:
+        """Delete a job that has ended, with its logs."""
+
+        def work(tx: Tx) -> list[str]:
+            seqs = [self._seq(tx, job_id)]
+            access.require_own(tx, self._actor, seqs)
+            audit.note(tx, self._actor, "purge", job_id)
+            return prune.purge(tx, seqs)
+
+        self._delete_logs(self._store.write(work))
+
+    def purge_batch(self, batch_id: str) -> int:
+        """Delete a batch that has ended, with its members and their logs; returns how many."""
+
+        def work(tx: Tx) -> list[str]:
+            seq = views.batch_seq_of(tx, batch_id, self._actor.sees)
+            access.require_own_batch(tx, self._actor, seq)
+            audit.note(tx, self._actor, "purge", batch_id)
+            return prune.purge_batch(tx, seq)
+
+        gone = self._store.write(work)
+        self._delete_logs(gone)
+        return len(gone)
+
+    def _delete_logs(self, ids: Iterable[str]) -> None:
+        for job_id in ids:
+            logs.delete(self._home.logs, job_id)
 
     def logs(self, job_id: str, attempt: int | None = None, step: str = "") -> tuple[bytes, bytes]:
         """stdout and stderr of an attempt, by default of the last one; of its ``setup`` or

@@ -1,4 +1,4 @@
-"""Cancel and retry: what people change about jobs that exist."""
+"""Cancel, retry, complete: what people change about jobs that exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runyard.policy.choose import rank
 from runyard.policy.estimate import UNKNOWN_SECONDS
 from runyard.store import events, moves, registry, tallies
 from runyard.store.database import Tx
-from runyard.store.finish import settle
+from runyard.store.finish import record_attempts, running, settle, unexpected
 from runyard.store.moves import Move
 from runyard.store.resolve import chunks
 from runyard.store.schema import dependencies, groups, in_state, jobs, queues, workers
@@ -76,6 +76,39 @@ def _ask(tx: Tx, running: Sequence[Any], done: Cancelled) -> None:
     events.append(tx, (events.record(tx.now, kind, row.seq, row.fence) for row in running))
     done.asked += [row.seq for row in running]
     done.workers |= {row.worker for row in running}
+
+
+def complete(tx: Tx, seqs: Sequence[int]) -> list[Move]:
+    """Declare jobs passed that have not ended, so that what waits for them goes on. Whoever runs
+    one loses its lease, and ends it."""
+    made: list[Move] = []
+    for part in chunks(sorted(seqs)):
+        ended = tx.conn.execute(_ENDED, {"seqs": part}).first()
+        if ended is not None:
+            raise Conflict(f"job {ended.id} is {ended.state} already")
+        for row in tx.conn.execute(running(jobs.c.seq.in_(part))).all():
+            move = Move.of(
+                row,
+                Transition.complete(was_running=True),
+                State.RUNNING,
+                fence=row.fence,
+                used=unexpected(row, tx.now - row.claimed_at),
+            )
+            record_attempts(tx, [(row, move)])
+            made.append(move)
+        rows = tx.conn.execute(tx.dialect.lock(_BY_SEQ), {"seqs": part}).all()
+        made += [
+            Move.of(row, Transition.complete(was_running=False))
+            for row in rows
+            if row.state in WAITING
+        ]
+    moves.apply(tx, made)
+    return made + settle(tx, made)
+
+
+_ENDED = select(jobs.c.id, jobs.c.state).where(
+    jobs.c.seq.in_(bindparam("seqs", expanding=True)), jobs.c.finished_at.is_not(None)
+)
 
 
 def retry(tx: Tx, seqs: Sequence[int]) -> list[Move]:

@@ -1,13 +1,17 @@
-"""Prune: delete what ended long ago."""
+"""Prune and purge: delete what ended long ago, or what somebody wants gone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, select
 
 from runyard.domain.job import FINAL
+from runyard.errors import Conflict
 from runyard.store.database import Tx
+from runyard.store.resolve import chunks
 from runyard.store.schema import (
     batches,
     dependencies,
@@ -16,12 +20,19 @@ from runyard.store.schema import (
     idempotency_keys,
     jobs,
 )
+from runyard.store.views import members_of
 
 CHUNK = 500
 
 # A member of a batch stays until its whole batch is old, and a job that others still wait for
 # stays until they do not: counters and dependencies must never point at nothing.
 _dependent = jobs.alias("dependent")
+_WAITED_FOR = (
+    select(dependencies.c.job_seq)
+    .join(_dependent, dependencies.c.job_seq == _dependent.c.seq)
+    .where(dependencies.c.on_seq == jobs.c.seq, _dependent.c.finished_at.is_(None))
+    .exists()
+)
 _OLD = (
     select(jobs.c.seq, jobs.c.id)
     .outerjoin(batches, batches.c.seq == jobs.c.batch_seq)
@@ -30,10 +41,7 @@ _OLD = (
         jobs.c.finished_at < bindparam("cutoff"),
         func.coalesce(batches.c.finished_at, jobs.c.finished_at) < bindparam("cutoff"),
         (jobs.c.batch_seq.is_(None)) | (batches.c.finished_at.is_not(None)),
-        ~select(dependencies.c.job_seq)
-        .join(_dependent, dependencies.c.job_seq == _dependent.c.seq)
-        .where(dependencies.c.on_seq == jobs.c.seq, _dependent.c.finished_at.is_(None))
-        .exists(),
+        ~_WAITED_FOR,
     )
     .order_by(jobs.c.finished_at)
     .limit(CHUNK)
@@ -57,10 +65,62 @@ def prune(tx: Tx, cutoff: float) -> Pruned:
     rows = tx.conn.execute(tx.dialect.lock_free(_OLD), {"cutoff": cutoff}).all()
     seqs = [row.seq for row in rows]
     if seqs:
-        tx.conn.execute(delete(events).where(events.c.job_seq.in_(seqs)))
-        tx.conn.execute(delete(idempotency_keys).where(idempotency_keys.c.job_seq.in_(seqs)))
-        tx.conn.execute(delete(jobs).where(jobs.c.seq.in_(seqs)))
+        _delete(tx, seqs)
     member = select(jobs.c.seq).where(jobs.c.batch_seq == batches.c.seq)
     tx.conn.execute(delete(batches).where(batches.c.finished_at < cutoff, ~member.exists()))
     tx.conn.execute(delete(durations).where(durations.c.updated_at < cutoff))
     return Pruned([row.id for row in rows])
+
+
+def purge(tx: Tx, seqs: Sequence[int]) -> list[str]:
+    """Delete jobs that have ended, now; returns their ids, whose logs are to be deleted too.
+
+    Raises ``Conflict`` for one that has not ended, that is a member of a batch, whose counters
+    would lie without it, or that others still wait for.
+    """
+    found: list[str] = []
+    for part in chunks(seqs):
+        for row in tx.conn.execute(tx.dialect.lock(_PURGED), {"seqs": part}):
+            if row.batch_seq is not None:
+                raise Conflict(f"job {row.id} is part of a batch: purge the batch")
+            found.append(_may_go(row))
+        _delete(tx, part)
+    return found
+
+
+def purge_batch(tx: Tx, seq: int) -> list[str]:
+    """Delete a batch that has ended with all its members; returns their ids."""
+    found: list[str] = []
+    for part in chunks(members_of(tx, seq)):
+        found += map(_may_go, tx.conn.execute(tx.dialect.lock(_PURGED), {"seqs": part}))
+        _delete(tx, part)
+    tx.conn.execute(delete(idempotency_keys).where(idempotency_keys.c.batch_seq == seq))
+    tx.conn.execute(delete(batches).where(batches.c.seq == seq))
+    return found
+
+
+_PURGED = (
+    select(
+        jobs.c.id,
+        jobs.c.state,
+        jobs.c.batch_seq,
+        jobs.c.finished_at,
+        _WAITED_FOR.label("is_waited_for"),
+    )
+    .where(jobs.c.seq.in_(bindparam("seqs", expanding=True)))
+    .order_by(jobs.c.seq)
+)
+
+
+def _may_go(row: Row[Any]) -> str:
+    if row.finished_at is None:
+        raise Conflict(f"job {row.id} is {row.state}: cancel it first")
+    if row.is_waited_for:
+        raise Conflict(f"other jobs still wait for job {row.id}")
+    return str(row.id)
+
+
+def _delete(tx: Tx, seqs: Sequence[int]) -> None:
+    tx.conn.execute(delete(events).where(events.c.job_seq.in_(seqs)))
+    tx.conn.execute(delete(idempotency_keys).where(idempotency_keys.c.job_seq.in_(seqs)))
+    tx.conn.execute(delete(jobs).where(jobs.c.seq.in_(seqs)))

@@ -53,11 +53,16 @@ def seqs_of(tx: Tx, prefixes: Iterable[str], org: str | None = None) -> list[int
     found: list[int] = []
     for prefix in prefixes:
         if is_batch_id(prefix):
-            query = select(jobs.c.seq).where(jobs.c.batch_seq == batch_seq_of(tx, prefix, org))
-            found += tx.conn.execute(query.order_by(jobs.c.seq)).scalars()
+            found += members_of(tx, batch_seq_of(tx, prefix, org))
         else:
             found.append(seq_of(tx, prefix, org))
     return list(dict.fromkeys(found))
+
+
+def members_of(tx: Tx, batch_seq: int) -> Sequence[int]:
+    """The jobs of a batch, in order of submission."""
+    query = select(jobs.c.seq).where(jobs.c.batch_seq == batch_seq).order_by(jobs.c.seq)
+    return tx.conn.execute(query).scalars().all()
 
 
 def _find(tx: Tx, query: Any, key: ColumnElement[str], word: str, prefix: str) -> int:
@@ -215,12 +220,17 @@ def history(tx: Tx, seqs: Sequence[int]) -> list[Event]:
             .where(events.c.job_seq.in_(part))
         )
         rows = tx.conn.execute(query).all()
-        begun = _fences(tx, part)
+        begun = fences(tx, part)
         found += [_event(row, begun.get(row.job_seq, [])) for row in rows]
     return sorted(found, key=lambda event: event.seq)
 
 
-def _fences(tx: Tx, seqs: Sequence[int]) -> dict[int, list[int]]:
+def attempt_number(begun: Sequence[int], fence: int | None) -> int | None:
+    """Which attempt a fence means, by the fences of those that had ended; None for none."""
+    return None if fence is None else bisect_left(begun, fence) + 1
+
+
+def fences(tx: Tx, seqs: Sequence[int]) -> dict[int, list[int]]:
     """Those under which the ended attempts of jobs ran, in order."""
     query = select(attempts.c.job_seq, attempts.c.fence).where(attempts.c.job_seq.in_(seqs))
     found: dict[int, list[int]] = {}
@@ -238,7 +248,7 @@ def _event(row: Row[Any], begun: Sequence[int]) -> Event:
         kind=EventKind(row.kind),
         job_id=row.job_id,
         batch_id=row.batch_id,
-        attempt=None if row.fence is None else bisect_left(begun, row.fence) + 1,
+        attempt=attempt_number(begun, row.fence),
         data=json.loads(row.data) if row.data else {},
     )
 

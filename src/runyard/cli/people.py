@@ -1,0 +1,211 @@
+"""``users`` and ``tokens``: who may sign in over REST and on the pages."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from runyard import bootstrap
+from runyard.cli.params import json_option, printable
+from runyard.cli.session import Session, print_json, session
+from runyard.clock import isoformat
+from runyard.domain.user import ApiToken, Role, TokenScope, User
+from runyard.service.accounts import Accounts
+
+role_type = click.Choice([role.value for role in Role])
+scope_type = click.Choice([scope.value for scope in TokenScope])
+
+
+def _accounts(here: Session) -> Accounts:
+    return bootstrap.accounts(here.settings, here.store)
+
+
+@click.group("users")
+def users_command() -> None:
+    """Manage who may sign in.
+
+    \b
+    Examples:
+      runyard users add ada --role admin            asks for a password
+      runyard users add ci --no-password            signs in by tokens only
+      runyard users list
+    """
+
+
+@users_command.command("add")
+@click.argument("name")
+@click.option("--role", type=role_type, default=Role.MEMBER.value, show_default=True)
+@click.option("--org", "org_id", default="default", show_default=True, help="Whose jobs they see.")
+@click.option("--no-password", is_flag=True, help="They sign in by links and tokens.")
+@json_option
+def add_command(name: str, role: str, org_id: str, no_password: bool, as_json: bool) -> None:
+    """Add user NAME; the password is asked for, or read from standard input.
+
+    \b
+    Examples:
+      runyard users add ada --role admin
+      runyard users add max --org acme < password.txt
+    """
+    password = None if no_password else _password()
+    with session() as here:
+        user = _accounts(here).add(name, Role(role), org_id, password)
+    _print_user(user, as_json)
+
+
+@users_command.command("list")
+@json_option
+def list_users_command(as_json: bool) -> None:
+    """List all users."""
+    found: list[User] = []
+    with session() as here:
+        while page := _accounts(here).page(found[-1].name if found else "", 1000):
+            found += page
+    if as_json:
+        print_json({"users": [user.model_dump(mode="json") for user in found]})
+        return
+    click.echo(f"{'NAME':<24} {'ROLE':<8} {'ORG':<16} SIGNS IN")
+    for user in found:
+        click.echo(_user_line(user))
+
+
+@users_command.command("set-role")
+@click.argument("name")
+@click.argument("role", type=role_type)
+@json_option
+def set_role_command(name: str, role: str, as_json: bool) -> None:
+    """Give user NAME another role, from now on."""
+    with session() as here:
+        user = _accounts(here).set_role(name, Role(role))
+    _print_user(user, as_json)
+
+
+@users_command.command("set-password")
+@click.argument("name")
+@json_option
+def set_password_command(name: str, as_json: bool) -> None:
+    """Give user NAME another password; their sessions end."""
+    password = _password()
+    with session() as here:
+        user = _accounts(here).set_password(name, password)
+    _print_user(user, as_json)
+
+
+@users_command.command("disable")
+@click.argument("name")
+@json_option
+def disable_command(name: str, as_json: bool) -> None:
+    """Let user NAME in no more: sessions and tokens end at once."""
+    with session() as here:
+        user = _accounts(here).disable(name)
+    _print_user(user, as_json)
+
+
+@users_command.command("enable")
+@click.argument("name")
+@json_option
+def enable_command(name: str, as_json: bool) -> None:
+    """Let user NAME in again."""
+    with session() as here:
+        user = _accounts(here).enable(name)
+    _print_user(user, as_json)
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    text: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
+    return text
+
+
+def _print_user(user: User, as_json: bool) -> None:
+    if as_json:
+        print_json(user.model_dump(mode="json"))
+    else:
+        click.echo(_user_line(user))
+
+
+def _user_line(user: User) -> str:
+    how = "by password, link or token" if user.has_password else "by link or token"
+    if user.disabled_at is not None:
+        how = click.style(f"no more, since {isoformat(user.disabled_at)}", fg="red")
+    return f"{user.name:<24} {user.role.value:<8} {printable(user.org_id):<16} {how}"
+
+
+@click.group("tokens")
+def tokens_command() -> None:
+    """Manage API tokens, with which programs sign in.
+
+    \b
+    Examples:
+      runyard tokens create --user ci --name nightly --scope submit
+      runyard tokens list
+      runyard tokens revoke 0123456789abcdef
+    """
+
+
+@tokens_command.command("create")
+@click.option("--user", required=True, help="Whose it is.")
+@click.option("--name", required=True, help="What it is for.")
+@click.option("--scope", type=scope_type, default=TokenScope.SUBMIT.value, show_default=True)
+@click.option("--days", type=click.FloatRange(0, min_open=True), default=90, show_default=True)
+@click.option("--forever", is_flag=True, help="It does not expire.")
+@json_option
+def create_command(
+    user: str, name: str, scope: str, days: float, forever: bool, as_json: bool
+) -> None:
+    """Create a token and print it: this once, and never again.
+
+    \b
+    Example:
+      export RUNYARD_TOKEN=$(runyard tokens create --user ci --name nightly)
+    """
+    with session() as here:
+        made, text = _accounts(here).create_token(
+            name, TokenScope(scope), None if forever else days, user
+        )
+    if as_json:
+        print_json({**made.model_dump(mode="json"), "token": text})
+    else:
+        click.echo(text)
+        until = isoformat(made.expires_at) or "for ever"
+        click.echo(f"token {made.id} of {user} is good until {until}", err=True)
+
+
+@tokens_command.command("list")
+@click.option("--user", help="Of this user only.")
+@json_option
+def list_tokens_command(user: str | None, as_json: bool) -> None:
+    """List tokens, the newest first."""
+    with session() as here:
+        found = _accounts(here).tokens(user or "*")
+    if as_json:
+        print_json({"tokens": [token.model_dump(mode="json") for token in found]})
+        return
+    click.echo(f"{'ID':<18} {'USER':<16} {'NAME':<20} {'SCOPE':<8} STATE")
+    for token in found:
+        click.echo(_token_line(token))
+
+
+@tokens_command.command("revoke")
+@click.argument("id")
+@json_option
+def revoke_command(id: str, as_json: bool) -> None:  # noqa: A002
+    """End the token ID at once."""
+    with session() as here:
+        _accounts(here).revoke_token(id)
+    if as_json:
+        print_json({"id": id, "revoked": True})
+    else:
+        click.echo(f"token {printable(id)} is revoked")
+
+
+def _token_line(token: ApiToken) -> str:
+    state = f"until {isoformat(token.expires_at) or 'revoked'}"
+    if token.revoked_at is not None:
+        state = f"revoked {isoformat(token.revoked_at)}"
+    used = f", last used {isoformat(token.used_at)}" if token.used_at else ", never used"
+    return (
+        f"{token.id:<18} {token.user:<16} {printable(token.name):<20} {token.scope.value:<8}"
+        f" {state}{used}"
+    )

@@ -1,0 +1,169 @@
+"""``up`` and ``api``: REST and pages, with or without a worker beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import click
+
+from runyard import bootstrap
+from runyard.cli.params import config_option, json_option, simulate_option
+from runyard.cli.session import print_json
+from runyard.config import Settings, user_name
+from runyard.domain.user import Role
+from runyard.errors import InvalidRequest
+from runyard.service.accounts import Accounts
+from runyard.store.database import Store
+from runyard.web import server
+from runyard.web.app import create_app
+from runyard.web.place import Place
+from runyard.web.server import Server
+
+PORT = 8000
+
+host_option = click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Where to listen."
+)
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 for any."
+)
+
+
+@click.command("up")
+@host_option
+@port_option
+@click.option("--slots", type=click.IntRange(1, 1000), help="Jobs at once.  [default: CPUs]")
+@simulate_option
+@config_option
+@json_option
+def up_command(
+    host: str,
+    port: int,
+    slots: int | None,
+    simulate: bool,
+    config_path: str | None,
+    as_json: bool,
+) -> None:
+    """Run it all on this machine: REST, the pages and a worker.
+
+    Prints a link that signs you in. The first Ctrl-C lets running jobs finish for a while; the
+    second ends them and gives them back to the queue.
+
+    \b
+    Examples:
+      runyard up
+      runyard up --port 9000 --slots 8
+      runyard up --simulate         with phones and emulators that are only played
+    """
+    arguments = [
+        *(["--slots", str(slots)] if slots else []),
+        *(["--simulate"] if simulate else []),
+    ]
+    _serve(host, port, config_path, as_json, arguments)
+
+
+@click.command("api")
+@host_option
+@port_option
+@config_option
+@json_option
+def api_command(host: str, port: int, config_path: str | None, as_json: bool) -> None:
+    """Serve REST and the pages; workers run elsewhere, or as "runyard worker".
+
+    \b
+    Examples:
+      runyard api
+      runyard api --host 0.0.0.0 --port 80
+    """
+    _serve(host, port, config_path, as_json, None)
+
+
+def _serve(
+    host: str, port: int, config_path: str | None, as_json: bool, worker: list[str] | None
+) -> None:
+    """Serve; with ``worker``, the arguments of one to run beside us."""
+    settings = Settings.load()
+    sock = server.bind(host, port)
+    with contextlib.ExitStack() as stack:
+        stack.callback(sock.close)
+        store = bootstrap.open_store(settings)
+        stack.callback(store.close)
+        if worker is not None:
+            stack.enter_context(_worker(settings, worker, config_path))
+        accounts = bootstrap.accounts(settings, store)
+        link = None
+        if server.is_loopback(host):
+            link = _login_link(accounts)
+        else:
+            _require_password(accounts)
+        app = create_app(Place.of(settings, store, config_path))
+        Server(app, sock, lambda: _greet(sock, store, link, as_json)).serve_until_told()
+
+
+def _login_link(accounts: Accounts) -> str:
+    """For the first person, who needs no password on their own machine."""
+    admins = [user for user in accounts.page() if user.role is Role.ADMIN and not user.disabled_at]
+    name = user_name() or "admin"
+    if not admins:
+        admins = [accounts.add(name, Role.ADMIN)]
+    mine = next((user for user in admins if user.name == name), admins[0])
+    return accounts.login_link(mine.name)
+
+
+def _require_password(accounts: Accounts) -> None:
+    """Others can reach us: whoever signs in must have a password."""
+    if not accounts.exist(with_password=True):
+        raise InvalidRequest(
+            "nobody could sign in from another machine: first say runyard users add NAME --role "
+            "admin, which asks for a password"
+        )
+
+
+def _greet(sock: socket.socket, store: Store, link: str | None, as_json: bool) -> None:
+    url = server.url_of(sock)
+    login = f"{url}/login?link={link}" if link else None
+    if as_json:
+        print_json({"url": url, "login": login, "database": store.place})
+        return
+    click.echo(f"Runyard is at {click.style(url, bold=True)}  (Ctrl-C ends it)")
+    if login:
+        click.echo(f"Sign in, once: {login}")
+
+
+@contextlib.contextmanager
+def _worker(settings: Settings, arguments: list[str], config_path: str | None) -> Iterator[None]:
+    """A worker that lives as long as the block, and drains when it ends, or when we are killed."""
+    ours, its = os.pipe()
+    try:
+        process = bootstrap.start_worker(
+            settings,
+            [*arguments, "--while-open", str(ours)],
+            config_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(ours,),
+        )
+    finally:
+        os.close(ours)
+    try:
+        yield
+    finally:
+        os.close(its)
+        _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Until the worker has drained; each further signal is handed on to it."""
+
+    def hand_on(number: int, _: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    for number in server.SIGNALS:
+        signal.signal(number, hand_on)
+    process.wait()

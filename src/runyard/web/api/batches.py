@@ -1,0 +1,106 @@
+"""Batches over REST."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from runyard.domain.batch import Batch
+from runyard.domain.job import Job, ShortText
+from runyard.domain.job import Text as Words
+from runyard.store.listing import JobFilter
+from runyard.web.api.jobs import MOST_JOBS
+from runyard.web.callers import Caller, Here
+from runyard.web.faults import documented
+from runyard.web.params import BatchId, Cursor, Limit, Text
+
+router = APIRouter(prefix="/job-batches", tags=["batches"])
+
+
+class NewBatch(BaseModel):
+    """Jobs to be submitted together; they may depend on each other by name. A ``matrix`` fans out
+    those that have none of their own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Words = Field(default="", max_length=300)
+    description: Words = Field(default="", max_length=10_000)
+    org_id: ShortText | None = None
+    idempotency_key: ShortText | None = None
+    matrix: dict[str, list[Any]] | None = None
+    exclude: list[dict[str, Any]] | None = None
+    jobs: list[dict[str, Any]] = Field(min_length=1, max_length=MOST_JOBS)
+
+
+class BatchPage(BaseModel):
+    """Batches, the newest first; ``next`` is the cursor of the next page."""
+
+    batches: list[Batch]
+    next: str | None = None
+
+
+class BatchWithJobs(Batch):
+    """A batch with its first members; the others are at ``/jobs?batch_id=``."""
+
+    jobs: list[Job] = Field(default_factory=list)
+    next: str | None = None
+
+
+@router.post("", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422, 429))
+def submit(here: Here, caller: Caller, body: NewBatch) -> Batch:
+    """Submit a batch: all of it, or on any error none."""
+    return here.jobs(caller).submit_batch(
+        body.jobs,
+        matrix=body.matrix,
+        exclude=body.exclude,
+        name=body.name,
+        description=body.description,
+        org_id=body.org_id,
+        idempotency_key=body.idempotency_key,
+    )
+
+
+@router.get("", responses=documented(401, 404, 422))
+def page(
+    here: Here,
+    caller: Caller,
+    submitted_by: Text | None = None,
+    limit: Limit = 50,
+    cursor: Cursor | None = None,
+) -> BatchPage:
+    """Batches, the newest first."""
+    found = here.jobs(caller).batch_page(limit, cursor, submitted_by)
+    return BatchPage(batches=found.batches, next=found.next)
+
+
+@router.get("/{batch_id}", responses=documented(401, 404, 422))
+def get(here: Here, caller: Caller, batch_id: BatchId, limit: Limit = 100) -> BatchWithJobs:
+    """A batch with its counters and its newest members."""
+    jobs = here.jobs(caller)
+    batch = jobs.get_batch(batch_id)
+    members = jobs.page(JobFilter(batch_id=batch.id), limit)
+    return BatchWithJobs(**batch.model_dump(), jobs=members.jobs, next=members.next)
+
+
+@router.post("/{batch_id}/cancel", responses=documented(401, 403, 404, 422))
+def cancel(here: Here, caller: Caller, batch_id: BatchId) -> Batch:
+    """Cancel what has not ended of it."""
+    jobs = here.jobs(caller)
+    jobs.cancel([batch_id])
+    return jobs.get_batch(batch_id)
+
+
+@router.post("/{batch_id}/retry", status_code=202, responses=documented(401, 403, 404, 409, 422))
+def retry(here: Here, caller: Caller, batch_id: BatchId) -> Batch:
+    """Run again what ended without passing."""
+    jobs = here.jobs(caller)
+    jobs.retry([batch_id])
+    return jobs.get_batch(batch_id)
+
+
+@router.delete("/{batch_id}", status_code=204, responses=documented(401, 403, 404, 409, 422))
+def purge(here: Here, caller: Caller, batch_id: BatchId) -> None:
+    """Delete it with its members and their logs, once it has ended."""
+    here.jobs(caller).purge_batch(batch_id)

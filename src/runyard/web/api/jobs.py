@@ -1,0 +1,222 @@
+"""Jobs over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from runyard.domain.event import Event
+from runyard.domain.explanation import Explanation
+from runyard.domain.job import Attempt, Job, JobSpec, Priority, State
+from runyard.execution import logs
+from runyard.store.listing import JobFilter
+from runyard.web import live
+from runyard.web.callers import Caller, Here
+from runyard.web.faults import documented
+from runyard.web.params import AnyBatch, Cursor, JobId, Limit, Text
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+MOST_JOBS = 10_000  # in one request
+
+
+class JobPage(BaseModel):
+    """Jobs, the newest first; ``next`` is the cursor of the next page."""
+
+    jobs: list[Job]
+    next: str | None = None
+
+
+class LogPiece(BaseModel):
+    """Output as text. ``next`` is the offset behind it and ``size`` what there is by now, in
+    bytes."""
+
+    attempt: int
+    stdout: str
+    stderr: str
+    next: dict[Literal["stdout", "stderr"], int]
+    size: dict[Literal["stdout", "stderr"], int]
+
+
+class NewPriority(BaseModel):
+    """A number from 0 to 10, or low, normal, high, critical."""
+
+    priority: Priority
+
+
+JobList = Annotated[list[JobSpec], Field(min_length=1, max_length=MOST_JOBS)]
+
+
+@router.post("", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422, 429))
+def submit(here: Here, caller: Caller, body: JobSpec | JobList) -> Job | JobPage:
+    """Submit one job, or several at once, all of them or none."""
+    jobs = here.jobs(caller)
+    if isinstance(body, JobSpec):
+        return jobs.submit(body)
+    return JobPage(jobs=jobs.submit_many(body))
+
+
+@router.get("", responses=documented(400, 401, 404, 422))
+def page(
+    here: Here,
+    caller: Caller,
+    state: Annotated[list[State] | None, Query()] = None,
+    batch_id: AnyBatch | None = None,
+    org_id: Text | None = None,
+    app_version_id: Text | None = None,
+    target: Text | None = None,
+    submitted_by: Text | None = None,
+    label: Annotated[list[Text] | None, Query(description="KEY, or KEY=VALUE")] = None,
+    q: Annotated[Text, Query(description="Part of the name")] = "",
+    limit: Limit = 50,
+    cursor: Cursor | None = None,
+) -> JobPage:
+    """Jobs, the newest first. A page may be short, or empty, before the last one: go on while
+    there is a ``next``."""
+    wanted = JobFilter(
+        states=frozenset(state or ()),
+        batch_id=batch_id,
+        org_id=org_id,
+        app_version_id=app_version_id,
+        target=target,
+        submitted_by=submitted_by,
+        labels=dict(map(_label, label or ())),
+        text=q,
+    )
+    found = here.jobs(caller).page(wanted, limit, cursor)
+    return JobPage(jobs=found.jobs, next=found.next)
+
+
+def _label(text: str) -> tuple[str, str | None]:
+    key, equals, value = text.partition("=")
+    return key, value if equals else None
+
+
+@router.get("/{job_id}", responses=documented(401, 404, 422))
+def get(here: Here, caller: Caller, job_id: JobId) -> Job:
+    """One job, by its id or a unique beginning of it."""
+    return here.jobs(caller).get(job_id)
+
+
+@router.get("/{job_id}/attempts", responses=documented(401, 404, 422))
+def attempts(here: Here, caller: Caller, job_id: JobId) -> list[Attempt]:
+    """Each time it was run."""
+    return here.jobs(caller).get(job_id).attempts
+
+
+@router.get("/{job_id}/events", responses=documented(401, 404, 422))
+def events(here: Here, caller: Caller, job_id: JobId) -> list[Event]:
+    """What happened to it, the oldest first."""
+    return list(here.jobs(caller).events([job_id]))
+
+
+@router.get("/{job_id}/explain", responses=documented(401, 404, 422))
+def explain(here: Here, caller: Caller, job_id: JobId) -> Explanation:
+    """Why it has not started, or how it ended."""
+    return here.explain(caller, job_id)
+
+
+@router.get(
+    "/{job_id}/logs",
+    response_model=LogPiece,
+    responses={
+        **documented(401, 404, 422),
+        200: {
+            "description": "Output as JSON, or with follow=1 a stream of events",
+            "content": {"text/event-stream": {}},
+        },
+    },
+)
+async def read_logs(
+    request: Request,
+    here: Here,
+    caller: Caller,
+    job_id: JobId,
+    attempt: Annotated[int | None, Query(ge=0, le=2**31, description="The last, if none")] = None,
+    step: Literal["", "setup", "teardown"] = "",
+    offset: Annotated[int, Query(ge=0, le=2**53, description="Of stdout, in bytes")] = 0,
+    stderr_offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1 << 26, description="Bytes of each")] = 1 << 20,
+    follow: bool = False,
+) -> LogPiece | StreamingResponse:
+    """A piece of what a job wrote; or, with ``follow``, all of it as it appears, until its end."""
+    jobs = here.jobs(caller)
+    job = await live.in_thread(jobs.get, job_id)
+    if follow:
+        last = request.headers.get("last-event-id")
+        return live.stream(live.follow_logs(request.app.state.newsroom, jobs, job.id, last))
+    files = jobs.log_paths(job, attempt, step)
+    out = await live.in_thread(logs.piece, files.stdout, offset, limit)
+    err = await live.in_thread(logs.piece, files.stderr, stderr_offset, limit)
+    return LogPiece(
+        attempt=attempt or (job.attempts[-1].number if job.attempts else 1),
+        stdout=out[0].decode(errors="replace"),
+        stderr=err[0].decode(errors="replace"),
+        next={"stdout": out[1], "stderr": err[1]},
+        size={"stdout": out[2], "stderr": err[2]},
+    )
+
+
+@router.get(
+    "/{job_id}/logs/{stream}",
+    response_class=StreamingResponse,
+    responses={
+        **documented(401, 404, 422),
+        200: {"description": "The bytes as they were written", "content": {"text/plain": {}}},
+    },
+)
+def download(
+    here: Here,
+    caller: Caller,
+    job_id: JobId,
+    stream: Literal["stdout", "stderr"],
+    attempt: Annotated[int | None, Query(ge=0, le=2**31)] = None,
+) -> StreamingResponse:
+    """One stream, whole, as a file."""
+    jobs = here.jobs(caller)
+    job = jobs.get(job_id)
+    path = getattr(jobs.log_paths(job, attempt), stream)
+
+    def pieces() -> Iterator[bytes]:
+        yield from logs.stretches(path)
+
+    name = f"{job.id}.{stream}.log"
+    return StreamingResponse(
+        pieces(),
+        media_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.delete("/{job_id}", responses=documented(401, 403, 404, 422))
+def cancel(here: Here, caller: Caller, job_id: JobId) -> Job:
+    """Cancel it; one that has ended stays as it is."""
+    return here.jobs(caller).cancel([job_id])[0]
+
+
+@router.post("/{job_id}/retry", status_code=202, responses=documented(401, 403, 404, 409, 422))
+def retry(here: Here, caller: Caller, job_id: JobId) -> Job:
+    """Run it again, if it did not pass."""
+    return here.jobs(caller).retry([job_id])[0]
+
+
+@router.post("/{job_id}/priority", responses=documented(401, 403, 404, 409, 422))
+def priority(here: Here, caller: Caller, job_id: JobId, body: NewPriority) -> Job:
+    """Move it in line, while it waits."""
+    return here.yard(caller).set_priority(job_id, body.priority)
+
+
+@router.post("/{job_id}/force-complete", responses=documented(401, 403, 404, 409, 422))
+def force_complete(here: Here, caller: Caller, job_id: JobId) -> Job:
+    """Declare it passed, though it has not ended; what waits for it goes on."""
+    return here.jobs(caller).complete([job_id])[0]
+
+
+@router.post("/{job_id}/purge", status_code=204, responses=documented(401, 403, 404, 409, 422))
+def purge(here: Here, caller: Caller, job_id: JobId) -> None:
+    """Delete it, and its logs, once it has ended."""
+    here.jobs(caller).purge(job_id)

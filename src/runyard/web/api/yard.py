@@ -1,0 +1,169 @@
+"""Groups, devices, workers and targets over REST."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from runyard.domain.job import ShortText, Timestamp
+from runyard.domain.yard import DeviceView, GroupView
+from runyard.policy.fits import Scope
+from runyard.web.callers import Caller, Here
+from runyard.web.faults import documented
+from runyard.web.params import Limit
+
+router = APIRouter(tags=["yard"])
+
+DeviceName = Annotated[str, Path(max_length=300)]
+
+
+class GroupList(BaseModel):
+    """Groups with work first, then the newest."""
+
+    groups: list[GroupView]
+
+
+class DeviceList(BaseModel):
+    """Every slot of every worker."""
+
+    devices: list[DeviceView]
+
+
+class WorkerView(BaseModel):
+    """A process that owns slots; ``targets`` null means any."""
+
+    id: str
+    host: str
+    pid: int
+    slots: int
+    targets: list[str] | None
+    started_at: Timestamp
+    seen_at: Timestamp
+
+
+class WorkerList(BaseModel):
+    """Those that were seen lately."""
+
+    workers: list[WorkerView]
+
+
+class TargetView(BaseModel):
+    """A kind of place, with how many slots serve it now."""
+
+    name: str
+    slots: int
+    ready: int
+
+
+class TargetList(BaseModel):
+    """By name; slots that serve any target are under ``any``."""
+
+    targets: list[TargetView]
+
+
+class Changed(BaseModel):
+    """How many things are different now."""
+
+    changed: int
+
+
+class Pausable(BaseModel):
+    """An org, a target or a group by its id."""
+
+    scope: Literal[Scope.ORG, Scope.TARGET, Scope.GROUP]
+    name: ShortText
+
+
+@router.get("/groups", responses=documented(401, 422))
+def groups(here: Here, caller: Caller, limit: Limit = 50) -> GroupList:
+    """Who shares an install, and who holds it."""
+    return GroupList(groups=here.yard(caller).groups(limit))
+
+
+@router.post("/groups/{group}/cancel", responses=documented(401, 403, 404, 422))
+def cancel_group(
+    here: Here, caller: Caller, group: Annotated[int, Path(ge=0, le=2**53)]
+) -> dict[Literal["cancelled"], list[str]]:
+    """Cancel what waits and runs of a group."""
+    return {"cancelled": here.yard(caller).cancel_group(group)}
+
+
+@router.get("/devices", responses=documented(401))
+def devices(here: Here, caller: Caller) -> DeviceList:
+    """What each slot does, and how it is."""
+    return DeviceList(devices=here.yard(caller).devices())
+
+
+@router.post("/devices/{device}/drain", responses=documented(401, 403, 404, 422))
+def drain(here: Here, caller: Caller, device: DeviceName) -> Changed:
+    """Start nothing more on it; for admins."""
+    return Changed(changed=here.yard(caller).drain(device))
+
+
+@router.post("/devices/{device}/resume", responses=documented(401, 403, 404, 422))
+def resume_device(here: Here, caller: Caller, device: DeviceName) -> Changed:
+    """Use it again; for admins."""
+    return Changed(changed=here.yard(caller).resume_device(device))
+
+
+@router.get("/workers", responses=documented(401))
+def workers(here: Here, caller: Caller) -> WorkerList:
+    """Those that were seen lately."""
+    live = here.yard(caller).workers(here.settings.lease_seconds)
+    return WorkerList(
+        workers=[
+            WorkerView(
+                id=worker.id,
+                host=worker.host,
+                pid=worker.pid,
+                slots=worker.slots,
+                targets=None if worker.targets is None else list(worker.targets),
+                started_at=worker.started_at,
+                seen_at=worker.seen_at,
+            )
+            for worker in live
+        ]
+    )
+
+
+@router.get("/targets", responses=documented(401))
+def targets(here: Here, caller: Caller) -> TargetList:
+    """The kinds of places that there are."""
+    counts: dict[str, list[int]] = {}
+    for device in here.yard(caller).devices():
+        count = counts.setdefault(device.target or "any", [0, 0])
+        count[0] += 1
+        count[1] += device.state == "ready"
+    return TargetList(
+        targets=[
+            TargetView(name=name, slots=slots, ready=ready)
+            for name, (slots, ready) in sorted(counts.items())
+        ]
+    )
+
+
+@router.post("/pauses", responses=documented(400, 401, 403, 404, 422))
+def pause(here: Here, caller: Caller, body: Pausable) -> Changed:
+    """Start nothing more of it; for admins."""
+    return Changed(changed=int(here.yard(caller).pause(Scope(body.scope), body.name)))
+
+
+@router.delete("/pauses", responses=documented(400, 401, 403, 404, 422))
+def resume(
+    here: Here, caller: Caller, scope: Literal["org", "target", "group"], name: ShortText
+) -> Changed:
+    """Go on with it; for admins."""
+    return Changed(changed=int(here.yard(caller).resume(Scope(scope), name)))
+
+
+debug = APIRouter(tags=["yard"])
+
+
+@debug.get("/debug/groups", responses=documented(401, 422))
+def debug_groups(request: Request, here: Here, caller: Caller) -> Response:
+    """The groups, to be read by people."""
+    found = GroupList(groups=here.yard(caller).groups(200))
+    return Response(found.model_dump_json(indent=2), media_type="application/json")

@@ -1,0 +1,45 @@
+"""The application: endpoints, pages, and what holds for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from runyard import __version__
+from runyard.web import faults, guards
+from runyard.web.api import auth, batches, jobs, people, system, yard
+from runyard.web.live import Newsroom
+from runyard.web.place import Place
+
+ABOUT = "Runs a team's tests and batch jobs on a laptop, a shelf of phones or a fleet."
+
+
+def create_app(place: Place) -> FastAPI:
+    """An ASGI application on an open home."""
+    app = FastAPI(
+        title="Runyard",
+        version=__version__,
+        description=ABOUT,
+        lifespan=_lifespan,
+        docs_url=None,  # the usual page loads its parts from another host
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.place = place
+    app.state.newsroom = Newsroom(place.store)
+    faults.install(app)
+    guards.install(app)
+    api = APIRouter(prefix="/api/v1")
+    for module in (system, auth, jobs, batches, people, yard):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(yard.debug)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await app.state.newsroom.close()

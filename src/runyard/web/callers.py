@@ -1,0 +1,58 @@
+"""Who a request is from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2PasswordBearer
+
+from runyard.domain.user import Actor
+from runyard.errors import Forbidden, NotAuthenticated
+from runyard.web.place import Place
+
+COOKIE = "runyard_session"
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+# For the OpenAPI document only: what a request carries is read below.
+_password = OAuth2PasswordBearer("/api/v1/auth/token", auto_error=False)
+_bearer = HTTPBearer(auto_error=False, description="A signed token, or an API token")
+
+
+def place_of(request: Request) -> Place:
+    """What the application works on."""
+    place = request.app.state.place
+    assert isinstance(place, Place)
+    return place
+
+
+def address_of(request: Request) -> str:
+    """Where a request came from."""
+    return request.client.host if request.client else "unknown"
+
+
+def caller_of(request: Request) -> tuple[Actor, str | None]:
+    """Who asks, and in which session. A browser's cookie is good for looking only: it is sent with
+    whatever another site has the browser ask."""
+    place = place_of(request)
+    address = address_of(request)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return place.sign_in.bearer(token.strip(), address)
+    if cookie := request.cookies.get(COOKIE):
+        if request.method not in SAFE_METHODS:
+            raise Forbidden("changes need an Authorization header, not only a cookie")
+        return place.sign_in.cookie(cookie, address)
+    raise NotAuthenticated("say who you are: Authorization: Bearer TOKEN")
+
+
+def _actor(
+    request: Request,
+    password: Annotated[str | None, Depends(_password)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Actor:
+    return caller_of(request)[0]
+
+
+Caller = Annotated[Actor, Depends(_actor)]
+Here = Annotated[Place, Depends(place_of)]

@@ -1,0 +1,103 @@
+"""Errors as answers: one table from the classes of ``runyard.errors`` to HTTP."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from runyard import errors
+
+
+class Fault(BaseModel):
+    """What went wrong, as one sentence."""
+
+    detail: str
+
+
+class Place(BaseModel):
+    """Where in a request a fault is, and what it is."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Unprocessable(BaseModel):
+    """What of a request does not have the right form."""
+
+    detail: list[Place] = Field(default_factory=list)
+
+
+# The first class that fits counts.
+STATUS: dict[type[errors.RunyardError], int] = {
+    errors.NotAuthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.LimitReached: 429,
+    errors.InvalidRequest: 400,
+    errors.WaitTimeout: 408,
+    errors.StoreError: 503,
+    errors.HomeUnusable: 503,
+    errors.RunyardError: 500,
+}
+MEANING = {
+    400: "The request makes no sense",
+    401: "Nobody knows who asks",
+    403: "Whoever asks may not",
+    404: "There is no such thing, or not for whoever asks",
+    408: "It took too long",
+    409: "Things are not in a state that allows this",
+    413: "The request is too large",
+    422: "The request does not have the right form",
+    429: "A quota is used up, or there were too many tries",
+    503: "The database cannot be reached, or cannot save",
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These faults, for the OpenAPI document of an endpoint."""
+    return {
+        status: {"model": Unprocessable if status == 422 else Fault, "description": MEANING[status]}
+        for status in sorted({*statuses, 503})
+    }
+
+
+def status_of(error: errors.RunyardError) -> int:
+    """The HTTP status of an error."""
+    return next(status for kind, status in STATUS.items() if isinstance(error, kind))
+
+
+def headers_of(error: errors.RunyardError) -> dict[str, str]:
+    """What else an answer with this error says."""
+    if isinstance(error, errors.NotAuthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.LimitReached) and error.retry_after is not None:
+        return {"Retry-After": str(math.ceil(error.retry_after))}
+    return {}
+
+
+def install(app: FastAPI) -> None:
+    """Answer errors of an application so."""
+    app.add_exception_handler(errors.RunyardError, _answer)
+    app.add_exception_handler(RequestValidationError, _unprocessable)
+
+
+def _answer(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.RunyardError)
+    return JSONResponse({"detail": str(error)}, status_of(error), headers_of(error))
+
+
+def _unprocessable(request: Request, error: Exception) -> JSONResponse:
+    """Without what was sent: it may be a secret, huge, or nothing that JSON can hold."""
+    assert isinstance(error, RequestValidationError)
+    places = [
+        {"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
+        for fault in error.errors()
+    ]
+    return JSONResponse({"detail": places[:20]}, 422)

@@ -1,0 +1,92 @@
+"""What holds for every request: how large it may be, and what browsers may do with the answer."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BYTES = 32 << 20  # of one request
+
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+]
+
+
+class TooLarge(HTTPException):
+    """More came than may. Of this kind, so that whoever reads the request lets it through."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"the request is larger than {MOST_BYTES >> 20} MiB")
+
+
+def install(app: FastAPI) -> None:
+    """Guard an application."""
+    app.add_middleware(Guard)
+
+
+class Guard:
+    """Bounds what comes in, and adds headers to what goes out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *HEADERS]
+            await send(message)
+
+        if _announced(scope) > MOST_BYTES:
+            await _refuse(sending)
+            return
+        await self._app(scope, _bounded(receive), sending)
+
+
+def _announced(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    came = 0
+
+    async def receiving() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > MOST_BYTES:
+            raise TooLarge
+        return message
+
+    return receiving
+
+
+async def _refuse(send: Send) -> None:
+    body = b'{"detail":"the request is larger than %d MiB"}' % (MOST_BYTES >> 20)
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

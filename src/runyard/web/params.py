@@ -1,0 +1,15 @@
+"""Parameters that several endpoints share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query
+
+# A job's id has no dash, so that no path of jobs can mean a batch.
+JobId = Annotated[str, Path(pattern=r"^[0-9a-z]{1,26}$", description="Or a unique beginning")]
+BatchId = Annotated[str, Path(pattern=r"^b-[0-9a-z]{0,26}$", description="Or a unique beginning")]
+AnyBatch = Annotated[str, Query(pattern=r"^b-[0-9a-z]{0,26}$")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
+Cursor = Annotated[str, Query(pattern=r"^[0-9]{1,18}$", description="A page's next")]
+Text = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]*$")]

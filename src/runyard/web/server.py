@@ -1,0 +1,111 @@
+"""Serve the application until told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from runyard.errors import InvalidRequest
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE_SECONDS = 5  # for requests that are being answered when we shall stop
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens, before anything else is done: whoever finds the port taken hears it
+    at once, and whoever connects early waits instead of being refused."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise InvalidRequest(f"{host} is no address of this machine: {error.strerror}") from None
+    sock = socket.socket(family, kind, proto)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        raise InvalidRequest(
+            f"{host}:{port} cannot be used ({error.strerror}): does a server run there already? "
+            "Choose another with --port"
+        ) from None
+    sock.set_inheritable(False)
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """How a browser on this machine reaches it."""
+    host, port = sock.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """Serves on a socket that is bound already."""
+
+    def __init__(self, app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=65,
+            lifespan="on",
+        )
+        super().__init__(config)
+        self._app = app
+        self._sock = sock
+        self._tell = started
+
+    def serve_until_told(self) -> None:
+        """Until a signal comes, in the main thread, or until ``stop``."""
+        self.run(sockets=[self._sock])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Streams end when they are told to; those who listen would keep us for the whole grace.
+        await self._app.state.newsroom.close()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours, since the usual one dies of the signal when all has been put in order."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        old = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """Answer what was asked, then return."""
+        self.should_exit = True
