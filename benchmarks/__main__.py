@@ -17,7 +17,16 @@ from pathlib import Path
 
 from benchmarks.support import PICTURE, Bench, Figure, as_json, table
 
-NAMES = ("throughput", "submit", "claim_cost", "latency", "chains", "startup", "affinity")
+NAMES = (
+    "throughput",
+    "submit",
+    "claim_cost",
+    "latency",
+    "chains",
+    "startup",
+    "affinity",
+    "api",
+)
 
 
 def main() -> int:

@@ -238,10 +238,15 @@ class JobSpec(BaseModel):
     @property
     def title(self) -> str:
         """The name, or else the beginning of the command."""
-        if self.name:
-            return self.name
-        text = self.command if isinstance(self.command, str) else " ".join(self.command)
-        return text.strip().splitlines()[0][:80]
+        return title_of(self.name, self.command)
+
+
+def title_of(name: str, command: str | list[str]) -> str:
+    """What a job is called: its name, or else the beginning of its command."""
+    if name:
+        return name
+    text = command if isinstance(command, str) else " ".join(command)
+    return text.strip().splitlines()[0][:80]
 
 
 Timestamp = Annotated[float | None, PlainSerializer(isoformat, when_used="json")]

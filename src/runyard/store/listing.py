@@ -18,6 +18,7 @@ from runyard.domain.job import Job, State
 from runyard.errors import NotFound
 from runyard.store.database import Tx
 from runyard.store.schema import groups, job_labels, job_specs, jobs, queues
+from runyard.store.statement import Statement
 from runyard.store.views import JOBS, batch_seq_of, build
 
 FIRST_WINDOW = 2_000  # jobs that are looked through first; four times as many each time after
@@ -99,8 +100,7 @@ def _fitting(tx: Tx, wanted: JobFilter, org: str | None) -> Select[Any]:
 def _look_back(tx: Tx, query: Select[Any], limit: int, before: int | None) -> Page:
     """Through windows of jobs, each longer than the one before."""
     began = time.monotonic()
-    newest = tx.conn.execute(select(func.max(jobs.c.seq))).scalar() or 0
-    oldest = tx.conn.execute(select(func.min(jobs.c.seq))).scalar() or 0
+    oldest, newest = _ENDS.rows(tx)[0]
     top = newest + 1 if before is None else min(before, newest + 1)
     rows: list[Row[Any]] = []
     window = FIRST_WINDOW
@@ -113,6 +113,15 @@ def _look_back(tx: Tx, query: Select[Any], limit: int, before: int | None) -> Pa
     if len(rows) > limit or top <= oldest:
         return _page(tx, rows, limit)
     return Page(build(tx, rows), str(top))
+
+
+# Two looks at the ends of an index; one aggregate of both would read all of it on SQLite.
+_ENDS = Statement(
+    select(
+        func.coalesce(select(func.min(jobs.c.seq)).scalar_subquery(), 0).label("oldest"),
+        func.coalesce(select(func.max(jobs.c.seq)).scalar_subquery(), 0).label("newest"),
+    )
+)
 
 
 def _between(

@@ -1,0 +1,224 @@
+"""How soon does the API answer, with a long history and with many clients?
+
+The server is ``runyard api``, a process of its own; the clients are in this one. Figures with a
+million jobs stand beside the same with ten thousand, measured in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+from benchmarks import http
+from benchmarks.filled import ORGS, fill
+from benchmarks.support import (
+    DATABASES,
+    TIMES,
+    Bench,
+    Figure,
+    Place,
+    alternate,
+    p95,
+    program,
+    ratio,
+    say,
+    seconds,
+)
+from runyard import bootstrap
+from runyard.domain.user import Role, TokenScope
+
+SMALL, LARGE = 10_000, 1_000_000
+CLIENTS = 20
+ONE_CLIENT_MS, MANY_CLIENTS_MS, OVERVIEW_MS = 10.0, 60.0, 150.0
+GROWTH = 1.5  # times the same with a small history
+BATCH = 1_000
+BATCH_MS = 300.0
+SUBMITS = 400.0  # jobs per second
+LISTENERS = 200
+EVENT_MS = 300.0
+FALL = 0.8  # of the submits per second without listeners
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A running server."""
+
+    port: int
+    token: str
+    some_job: str
+
+    def p95(self, path: str, clients: int, each: int) -> float:
+        """Milliseconds that 95 of 100 answers do not exceed."""
+        return p95(self._ask(clients, each, ("GET", path, None))) * 1000
+
+    def submits(self, each: int) -> float:
+        """Jobs per second that many clients submit one by one."""
+        began = time.perf_counter()
+        self._ask(CLIENTS, each, ("POST", "/api/v1/jobs", {"command": ["true"]}))
+        return CLIENTS * each / (time.perf_counter() - began)
+
+    def batch(self) -> float:
+        """Milliseconds to accept a batch."""
+        jobs = [{"name": f"test-{n}", "command": ["pytest", f"t{n}.py"]} for n in range(BATCH)]
+        return self._ask(1, 1, ("POST", "/api/v1/job-batches", {"jobs": jobs}))[0] * 1000
+
+    def _ask(self, clients: int, each: int, request: http.Request) -> list[float]:
+        return asyncio.run(http.latencies(self.port, self.token, clients, each, lambda _: request))
+
+
+def run(bench: Bench) -> Iterator[Figure]:
+    """Reading with a small and a large history, then writing and listening."""
+    large = bench.size(LARGE, LARGE // 10)
+    for kind in DATABASES:
+        with ExitStack() as stack:
+            few = stack.enter_context(_api(bench, kind, SMALL))
+            many = stack.enter_context(_api(bench, kind, large))
+            yield from _reading(bench, kind, few, many, large)
+            yield from _writing(bench, kind, many)
+            yield from _listening(bench, kind, many)
+
+
+def _reading(bench: Bench, kind: str, few: Api, many: Api, large: int) -> Iterator[Figure]:
+    rounds, each = bench.size(5, 3), bench.size(40, 15)
+    for name, path, limit in (
+        ("job", f"/api/v1/jobs/{many.some_job}", None),
+        ("jobs", "/api/v1/jobs", None),
+        ("overview", "/", OVERVIEW_MS),
+    ):
+        small_path = path.replace(many.some_job, few.some_job)
+        for clients, floor in ((1, ONE_CLIENT_MS), (CLIENTS, MANY_CLIENTS_MS)):
+            if limit is not None and clients > 1:
+                continue
+            ask = partial(many.p95, path, clients, each)
+            ask_small = partial(few.p95, small_path, clients, each)
+            alternate(1, ask, ask_small)  # connects and compiles
+            costs, peers = alternate(rounds, ask, ask_small)
+            label = f"api {name} {kind}, {clients} client{'s' * (clients > 1)}"
+            beside = f"{large:,} jobs; {SMALL:,}: {median(peers):.1f} ms"
+            say(f"{label}: p95 {median(costs):.1f} ms with {beside}")
+            yield Figure(
+                label, median(costs), "ms p95", limit or floor, less_is_better=True, beside=beside
+            )
+            yield Figure(
+                f"{label}, growth",
+                ratio(costs, peers),
+                f"{TIMES} small history",
+                GROWTH,
+                less_is_better=True,
+            )
+
+
+def _writing(bench: Bench, kind: str, api: Api) -> Iterator[Figure]:
+    api.batch()
+    took = median(api.batch() for _ in range(bench.size(7, 3)))
+    yield Figure(f"api batch of {BATCH:,} {kind}", took, "ms", BATCH_MS, less_is_better=True)
+    each = bench.size(50, 20)
+    speed = median(api.submits(each) for _ in range(bench.size(5, 3)))
+    yield Figure(f"api submits {kind}", speed, "jobs/s", SUBMITS, beside=f"{CLIENTS} clients")
+
+
+def _listening(bench: Bench, kind: str, api: Api) -> Iterator[Figure]:
+    each = bench.size(50, 20)
+    reached: list[float] = []
+    quiet: list[float] = []
+    loud: list[float] = []
+    for _ in range(bench.size(3, 2)):
+        quiet.append(api.submits(each))
+        late, speed = asyncio.run(_listen(api, each))
+        reached += late
+        loud.append(speed)
+    yield Figure(
+        f"api events {kind}",
+        p95(reached) * 1000,
+        "ms p95",
+        EVENT_MS,
+        less_is_better=True,
+        beside=f"from the submit's answer to {LISTENERS} listeners",
+    )
+    yield Figure(
+        f"api submits beside listeners {kind}",
+        ratio(loud, quiet),
+        f"{TIMES} without",
+        FALL,
+        beside=f"{LISTENERS} listeners, {median(loud):,.0f} jobs/s",
+    )
+
+
+async def _listen(api: Api, each: int) -> tuple[list[float], float]:
+    """How late each event reached each listener, and how many jobs were submitted a second.
+
+    Lateness is of single submits; the speed is of many clients, while all listen.
+    """
+    late: list[float] = []
+    said: dict[str, float] = {}
+    listeners = [asyncio.create_task(_listener(api, said, late)) for _ in range(LISTENERS)]
+    await asyncio.sleep(1.0)  # all of them have said hello by then
+    connection = await http.Connection.open(api.port, api.token)
+    for _ in range(10):
+        _, answer = await connection.ask("POST", "/api/v1/jobs", {"command": ["true"]})
+        said[json.loads(answer)["id"]] = time.perf_counter()
+        await asyncio.sleep(0.15)
+    await asyncio.sleep(0.5)
+    connection.close()
+    began = time.perf_counter()
+    request: http.Request = ("POST", "/api/v1/jobs", {"command": ["true"]})
+    await http.latencies(api.port, api.token, CLIENTS, each, lambda _: request)
+    speed = CLIENTS * each / (time.perf_counter() - began)
+    for listener in listeners:
+        listener.cancel()
+    await asyncio.gather(*listeners, return_exceptions=True)
+    if len(late) < LISTENERS * 10:
+        raise RuntimeError(f"{len(late)} of {LISTENERS * 10} events arrived")
+    return late, speed
+
+
+async def _listener(api: Api, said: dict[str, float], late: list[float]) -> None:
+    connection = await http.Connection.open(api.port, api.token)
+    connection.writer.write(f"GET /api/v1/events HTTP/1.1\r\n{connection.head}\r\n".encode())
+    try:
+        await connection.read_head()
+        while line := await connection.reader.readline():
+            if line.startswith(b"data: "):
+                job = json.loads(line[6:])["job_id"]
+                came = time.perf_counter()
+                if job in said:
+                    late.append(max(0.0, came - said[job]))
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _api(bench: Bench, kind: str, count: int) -> Iterator[Api]:
+    with bench.place(kind) as place:
+        store = bootstrap.open_store(place.settings)
+        accounts = bootstrap.accounts(place.settings, store)
+        accounts.add("bench", Role.ADMIN, ORGS[0])
+        _, token = accounts.create_token("bench", TokenScope.FULL, user="bench")
+        ids: list[str] = []
+        taken = seconds(lambda: ids.append(fill(store, count)))
+        store.close()
+        say(f"{kind}: {count:,} jobs saved in {taken:.0f} s")
+        with _server(place) as port:
+            yield Api(port, token, ids[0])
+
+
+@contextmanager
+def _server(place: Place) -> Iterator[int]:
+    process = subprocess.Popen(
+        [program("runyard"), "api", "--port", "0", "--json"],
+        env=place.environment,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
+    finally:
+        process.terminate()
+        process.wait()

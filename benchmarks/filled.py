@@ -1,0 +1,79 @@
+"""A database with a history: jobs of three orgs, most of them long over, in batches and alone."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import text
+
+from runyard.domain.ids import batch_id, job_ids
+from runyard.store.database import Store, Tx
+from runyard.store.submit import NewBatch, NewJob, submit
+
+ORGS = ("acme", "globex", "initech")
+CHUNK = 50_000  # jobs of one transaction
+SPEC = '{"command":["pytest","tests/test_login.py"],"name":"login"}'
+PER_BATCH = 1_000
+STILL_QUEUED = 2_000  # the newest ones
+
+
+def fill(store: Store, count: int) -> str:
+    """Save so many jobs; all but the newest have run, one in fifty failed. Returns the id of one
+    in the middle."""
+    ids: list[str] = []
+    for start in range(0, count, CHUNK):
+        amount = min(CHUNK, count - start)
+        fresh = job_ids(amount)
+        ids += fresh[:1]
+        for part in range(0, amount, PER_BATCH):
+            number = (start + part) // PER_BATCH
+            org = ORGS[number % len(ORGS)]
+            rows = [_job(one, org, number) for one in fresh[part : part + PER_BATCH]]
+            # Every second thousand is a batch.
+            batch = NewBatch(batch_id(), f"night {number}", org) if number % 2 else None
+            store.write(partial(submit, new=rows, batch=batch), relaxed=True)
+    store.write(_let_them_end)
+    return ids[len(ids) // 2]
+
+
+def _job(fresh: str, org: str, number: int) -> NewJob:
+    return NewJob(
+        id=fresh,
+        name="login",
+        spec=SPEC,
+        org_id=org,
+        target="local",
+        app_version_id=None,
+        priority=5,
+        run_after=None,
+        submitted_by=f"user{number % 7}",
+    )
+
+
+def _let_them_end(tx: Tx) -> None:
+    """What would take an engine an hour, in a few statements."""
+    newest = tx.conn.execute(text("SELECT max(seq) FROM jobs")).scalar_one()
+    until = {"until": newest - STILL_QUEUED}
+    over = (
+        "UPDATE jobs SET state = CASE WHEN seq % 50 = 0 THEN 'failed' ELSE 'passed' END,"
+        " reason = CASE WHEN seq % 50 = 0 THEN 'exit_code' END,"
+        " exit_code = CASE WHEN seq % 50 = 0 THEN 1 ELSE 0 END, fence = 1,"
+        " started_at = submitted_at + 1, finished_at = submitted_at + 3 WHERE seq <= :until"
+    )
+    attempts = (
+        "INSERT INTO attempts (job_seq, fence, state, reason, exit_code, worker, slot, started_at,"
+        " finished_at) SELECT seq, 1, state, reason, exit_code, 'worker-0', '1', started_at,"
+        " finished_at FROM jobs WHERE seq <= :until"
+    )
+    ended = (
+        "SELECT count(*) FROM jobs WHERE jobs.batch_seq = batches.seq AND jobs.state = '{state}'"
+    )
+    counters = (
+        f"UPDATE batches SET passed = ({ended.format(state='passed')}),"
+        f" failed = ({ended.format(state='failed')}),"
+        " finished_at = CASE WHEN total = (SELECT count(*) FROM jobs WHERE jobs.batch_seq ="
+        " batches.seq AND jobs.finished_at IS NOT NULL) THEN submitted_at + 3 END"
+    )
+    for statement in (over, attempts):
+        tx.conn.execute(text(statement), until)
+    tx.conn.execute(text(counters))
