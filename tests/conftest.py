@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.background import stop_background_workers
 from tests.support.postgres import PostgresKeeper, database, ensure_started
+from tests.support.processes import eventually, with_variable
 
 # The same examples in every run, and as much time for each as a busy machine needs.
 settings.register_profile(
@@ -19,6 +21,7 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
+HOME = "RUNYARD_HOME"
 KEEPER = pytest.StashKey[PostgresKeeper]()
 
 
@@ -63,9 +66,11 @@ def pg_url(postgres_server: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Runyard home, in the environment of this test and of all that it starts."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty Runyard home, in the environment of this test and of all that it starts. When the
+    test is over, background workers are stopped, and nothing else may be left."""
     path = tmp_path / "home"
     path.mkdir()
-    monkeypatch.setenv("RUNYARD_HOME", str(path))
-    return path
+    monkeypatch.setenv(HOME, str(path))
+    yield path
+    eventually(lambda: not stop_background_workers(path) and not with_variable(f"{HOME}={path}"))

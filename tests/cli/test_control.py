@@ -14,6 +14,7 @@ import pytest
 
 from runyard import Runyard
 from runyard.domain.job import State
+from tests.support.background import background_workers
 from tests.support.commands import Said, call, quiet_home, runyard, start, submitted
 from tests.support.processes import eventually
 from tests.support.working import WorkerProcess, in_state, work
@@ -83,7 +84,7 @@ class TestWait:
 
     @pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1])
     def test_an_interrupt_ends_it_whatever_it_does_just_then(self, seconds: float) -> None:
-        job = submitted("true")
+        job = submitted("--delay", "1h", "true")
         waiting = start("wait", job, stderr=subprocess.PIPE)
         eventually(lambda: has_opened_its_database(waiting.pid))
         time.sleep(seconds)
@@ -190,8 +191,6 @@ class TestRetry:
 
 
 def test_a_waiting_command_starts_a_worker_when_there_is_none(home: Path) -> None:
-    from tests.support.background import background_workers, stop_background_workers
-
     with Runyard(background_worker=False) as yard:
         job = yard.submit("echo done")
 
@@ -199,4 +198,3 @@ def test_a_waiting_command_starts_a_worker_when_there_is_none(home: Path) -> Non
 
     assert said.code == 0
     assert len(background_workers(home)) == 1
-    stop_background_workers(home)

@@ -26,13 +26,6 @@ pytestmark = pytest.mark.usefixtures("here", "quiet")
 ENSURE_WORKER = bootstrap.ensure_worker
 
 
-@pytest.fixture(autouse=True)
-def stopped(home: Path) -> Iterator[None]:
-    """Ends the workers that commands in processes of their own have started."""
-    yield
-    stop_background_workers(home)
-
-
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet_home(monkeypatch)

@@ -6,7 +6,6 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,11 @@ from runyard import JobSpec, Runyard
 from runyard.clock import isoformat
 from runyard.domain.job import Job, State
 from runyard.store import views
-from tests.support.background import stop_background_workers
 from tests.support.commands import call, quiet_home, runyard, start, submitted
 from tests.support.processes import eventually
 from tests.support.working import work
 
 pytestmark = pytest.mark.usefixtures("here")
-
-
-@pytest.fixture(autouse=True)
-def stopped(home: Path) -> Iterator[None]:
-    """Ends the workers that were started."""
-    yield
-    stop_background_workers(home)
 
 
 @pytest.fixture

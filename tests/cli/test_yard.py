@@ -10,7 +10,6 @@ import pytest
 
 from runyard import Runyard
 from runyard.domain.job import State
-from tests.support.background import stop_background_workers
 from tests.support.commands import call, quiet_home, runyard, submitted
 from tests.support.processes import eventually
 from tests.support.working import WorkerProcess, in_state, wait_until
@@ -53,11 +52,6 @@ def is_served() -> bool:
 
 class TestTheLetter:
     """The commands that users of the old tool know."""
-
-    @pytest.fixture(autouse=True)
-    def stopped(self, home: Path) -> Iterator[None]:
-        yield
-        stop_background_workers(home)
 
     def test_submit_then_queued_then_running_then_passed(self, quick: Path, yard: Runyard) -> None:
         said = runyard(

@@ -382,7 +382,6 @@ def test_its_worker_comes_by_itself(home: Path) -> None:
         assert yard.wait(job, 60).state is State.PASSED
         assert yard.logs(job)[0] == "42\n"
     assert len(background_workers(home)) == 1
-    stop_background_workers(home)
 
 
 def test_a_retry_brings_one_too(home: Path, tmp_path: Path) -> None:
@@ -393,7 +392,6 @@ def test_a_retry_brings_one_too(home: Path, tmp_path: Path) -> None:
     with Runyard() as yard:
         yard.retry(job)
         assert yard.wait(job, 60).state is State.PASSED
-    stop_background_workers(home)
 
 
 def test_it_works_on_postgresql(home: Path, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

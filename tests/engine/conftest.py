@@ -10,7 +10,6 @@ import pytest
 from runyard import Runyard
 from runyard.clock import ManualClock
 from runyard.store.database import Store
-from tests.support.processes import eventually, with_variable
 
 
 @pytest.fixture
@@ -29,14 +28,6 @@ def any_yard(
         monkeypatch.setenv("RUNYARD_DATABASE_URL", request.getfixturevalue("pg_url"))
     with Runyard(background_worker=False) as yard:
         yield yard
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(home: Path) -> Iterator[None]:
-    """When a test is over, no process that was started for its home may be left: no worker, no
-    launcher, and nothing that ever belonged to a job."""
-    yield
-    eventually(lambda: not with_variable(f"RUNYARD_HOME={home}"))
 
 
 @pytest.fixture

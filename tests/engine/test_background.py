@@ -23,16 +23,9 @@ from runyard.domain.job import State
 from runyard.engine import presence
 from runyard.engine.worker import WorkerOptions
 from runyard.execution.strays import KEY_VARIABLE
-from tests.support.background import background_workers, stop_background_workers
+from tests.support.background import background_workers
 from tests.support.processes import PATIENCE, eventually
 from tests.support.working import in_state, wait_for_file, work
-
-
-@pytest.fixture(autouse=True)
-def stopped(home: Path) -> Iterator[None]:
-    """Ends what a test has started."""
-    yield
-    stop_background_workers(home)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -14,9 +15,12 @@ def background_workers(home: Path) -> list[int]:
     return started_as("--background", f"RUNYARD_HOME={home}")
 
 
-def stop_background_workers(home: Path) -> None:
-    """Asks each twice, in case it runs something, and waits until it has left."""
-    for pid in background_workers(home):
-        os.kill(pid, signal.SIGTERM)
-        os.kill(pid, signal.SIGINT)
-        eventually(lambda pid=pid: are_gone(pid))
+def stop_background_workers(home: Path) -> list[int]:
+    """Asks each twice, in case it runs something, and waits until it has left; returns which."""
+    found = background_workers(home)
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
+    eventually(lambda: are_gone(*found))
+    return found
