@@ -185,8 +185,8 @@ class TestRules:
         assert call("limit", "key", "db", "1").out == "key db: at most 1 at once, 0 running\n"
         assert call("limit", "org", "acme", "4", "--json").json == {
             "limits": [
-                {"scope": "key", "name": "db", "maximum": 1, "running": 0},
-                {"scope": "org", "name": "acme", "maximum": 4, "running": 0},
+                {"scope": "key", "name": "db", "running": 1, "waiting": None, "running_now": 0},
+                {"scope": "org", "name": "acme", "running": 4, "waiting": None, "running_now": 0},
             ]
         }
         assert call("limit", "key", "db", "none").out.startswith("org acme")

@@ -16,6 +16,7 @@ from runyard.service.accounts import Accounts
 from runyard.store.database import Store
 from runyard.web import server
 from runyard.web.app import create_app
+from runyard.web.live import Newsroom
 from runyard.web.place import Place
 from runyard.web.server import Server
 
@@ -29,6 +30,15 @@ class Serving:
     url: str
     settings: Settings
     store: Store
+    running: Server
+
+    @property
+    def newsroom(self) -> Newsroom:
+        return self.running.app.state.newsroom
+
+    def stop(self) -> None:
+        """Answer what was asked, and no more."""
+        self.running.stop()
 
     @property
     def accounts(self) -> Accounts:
@@ -58,7 +68,7 @@ def serving(settings: Settings) -> Iterator[Serving]:
     try:
         if not is_up.wait(30):
             raise RuntimeError("the server did not start")
-        yield Serving(server.url_of(sock), settings, store)
+        yield Serving(server.url_of(sock), settings, store, running)
     finally:
         running.stop()
         thread.join()

@@ -97,7 +97,7 @@ def _list(as_json: bool) -> None:
         templates = bootstrap.templates(here.settings, here.store)
         found = page = templates.page()
         while page:
-            page = templates.page(after=page[-1])
+            page = templates.page(after=(page[-1].org_id, page[-1].name))
             found = found + page
     if as_json:
         print_json({"templates": [template.model_dump(mode="json") for template in found]})

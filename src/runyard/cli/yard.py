@@ -11,7 +11,7 @@ from runyard.cli.params import json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.domain.job import parse_priority
 from runyard.domain.slot import SlotState
-from runyard.domain.yard import DeviceView, GroupView
+from runyard.domain.yard import DeviceView, GroupView, LimitView
 from runyard.errors import InvalidRequest
 from runyard.policy.fits import Scope
 
@@ -230,11 +230,14 @@ def _say_paused(scope: str, name: str, done: str, changed: bool, as_json: bool) 
 @click.argument("scope", type=LIMITABLE, required=False)
 @click.argument("name", required=False)
 @click.argument("maximum", required=False)
+@click.option("--waiting", metavar="MOST", help="Let at most so many jobs of a user or org wait.")
 @json_option
-def limit_command(scope: str | None, name: str | None, maximum: str | None, as_json: bool) -> None:
+def limit_command(
+    scope: str | None, name: str | None, maximum: str | None, waiting: str | None, as_json: bool
+) -> None:
     """Let at most MAXIMUM jobs of a user, org, target or key run at once; "none" lifts it.
 
-    Without arguments: show all limits.
+    Without arguments: show all limits. "*" is each user or org that has no --waiting of its own.
 
     \b
     Examples:
@@ -242,26 +245,33 @@ def limit_command(scope: str | None, name: str | None, maximum: str | None, as_j
       runyard limit org acme 4
       runyard limit key db 1
       runyard limit org acme none
+      runyard limit user max --waiting 500
+      runyard limit org '*' --waiting none
     """
     with session() as here:
         master = bootstrap.yardmaster(here.settings, here.store)
         if scope:
-            if not name or not maximum:
+            if not name or not (maximum or waiting):
                 raise InvalidRequest("say whose limit and how many: runyard limit org acme 4")
-            master.limit(Scope(scope), name, _maximum(maximum))
-        rules = master.rules()
-    limits = [
-        {"scope": s.value, "name": n, "maximum": most, "running": rules.running[s, n]}
-        for (s, n), most in sorted(rules.maximum.items())
-    ]
+            if maximum:
+                master.limit(Scope(scope), name, _maximum(maximum))
+            if waiting:
+                master.quota(scope, name, _maximum(waiting))
+        limits = master.limits()
     if as_json:
-        print_json({"limits": limits})
+        print_json({"limits": [limit.model_dump(mode="json") for limit in limits]})
         return
     for limit in limits:
-        click.echo(
-            f"{limit['scope']} {printable(str(limit['name']))}: at most {limit['maximum']} at once,"
-            f" {limit['running']} running"
-        )
+        click.echo(_limit_line(limit))
+
+
+def _limit_line(limit: LimitView) -> str:
+    words = []
+    if limit.running is not None:
+        words.append(f"at most {limit.running} at once, {limit.running_now} running")
+    if limit.waiting is not None:
+        words.append(f"at most {limit.waiting} waiting")
+    return f"{limit.scope} {printable(limit.name)}: {'; '.join(words)}"
 
 
 def _maximum(text: str) -> int | None:

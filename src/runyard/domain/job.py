@@ -249,7 +249,12 @@ def title_of(name: str, command: str | list[str]) -> str:
     return text.strip().splitlines()[0][:80]
 
 
-Timestamp = Annotated[float | None, PlainSerializer(isoformat, when_used="json")]
+# Read, too, so that who gets a job as JSON has it as we do.
+Timestamp = Annotated[
+    float | None,
+    BeforeValidator(_parse_instant),
+    PlainSerializer(isoformat, when_used="json"),
+]
 
 
 class Attempt(BaseModel):

@@ -1,4 +1,4 @@
-"""Groups and devices as people see them."""
+"""Groups, devices and limits as people see them."""
 
 from __future__ import annotations
 
@@ -64,3 +64,14 @@ class DeviceView(BaseModel):
     app_version_id: str | None = None
     job_id: str | None = None
     job_name: str | None = None
+
+
+class LimitView(BaseModel):
+    """What one user, org, target or key may have: ``running`` at once, ``waiting`` at a time; None
+    means as many as there are. ``*`` is each user, or each org, without a line of its own."""
+
+    scope: str
+    name: str
+    running: int | None = None
+    waiting: int | None = None
+    running_now: int = 0

@@ -186,6 +186,22 @@ def read(path: Path) -> bytes:
     return b"".join(stretches(path))
 
 
+def tail(path: Path, most: int) -> bytes:
+    """The end of a stream: at most so many bytes, and a mark for a hole among them."""
+    fd = _open(path)
+    if fd is None:
+        return b""
+    found = []
+    try:
+        position = max(0, os.fstat(fd).st_size - most)
+        while stretch := _read_on(fd, position):
+            position, data = stretch
+            found.append(data)
+    finally:
+        os.close(fd)
+    return b"".join(found)
+
+
 def piece(path: Path, offset: int, limit: int) -> tuple[bytes, int, int]:
     """At most ``limit`` bytes of a stream from ``offset`` on, the offset behind them, and how long
     the stream is by now. A hole reads as a mark, however little was asked for."""

@@ -204,6 +204,12 @@ class Jobs:
         with self._store.read() as tx:
             return views.get_many(tx, seqs)
 
+    def unfinished(self, ids: Sequence[str]) -> tuple[int, list[str]]:
+        """How many jobs are meant, and the ids of those that have not ended."""
+        with self._store.read() as tx:
+            seqs = self._seqs(tx, ids)
+            return len(seqs), views.ids_of(tx, views.unfinished(tx, seqs))
+
     def cancel(self, ids: Sequence[str]) -> list[Job]:
         """Cancel jobs, or all members of batches; running ones end within moments."""
         return self._change("cancel", ids, control.cancel)
@@ -256,6 +262,10 @@ class Jobs:
         ``teardown`` if that is the ``step``."""
         files = self.log_paths(self.get(job_id), attempt, step)
         return logs.read(files.stdout), logs.read(files.stderr)
+
+    def tail(self, job: Job, stream: str, most: int) -> bytes:
+        """The end of what a job's last attempt wrote to ``stdout`` or ``stderr``, in bytes."""
+        return logs.tail(getattr(self.log_paths(job), stream), most)
 
     def log_paths(self, job: Job, attempt: int | None = None, step: str = "") -> LogPaths:
         """Where an attempt's output is; for one that never ran, where it would be."""

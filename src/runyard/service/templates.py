@@ -72,9 +72,9 @@ class Templates:
         with self._store.read() as tx:
             return template_of(tx, self._seen(org_id, name), name)
 
-    def page(self, limit: int = 100, after: Template | None = None) -> list[Template]:
-        """Those that may be seen, by org and name, behind ``after``."""
-        last = ("", "") if after is None else (after.org_id, after.name)
+    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Template]:
+        """Those that may be seen, by org and name, behind such a pair."""
+        last = after or ("", "")
         with self._store.read() as tx:
             return [_template(row) for row in templates.some(tx, self._actor.sees, limit, last)]
 

@@ -9,10 +9,10 @@ from runyard.config import Home
 from runyard.domain.job import Job
 from runyard.domain.slot import SlotState
 from runyard.domain.user import Actor
-from runyard.domain.yard import DeviceView, GroupView
+from runyard.domain.yard import DeviceView, GroupView, LimitView
 from runyard.engine import presence
 from runyard.errors import InvalidRequest
-from runyard.policy.fits import Rules, Scope
+from runyard.policy.fits import Scope
 from runyard.service import access
 from runyard.store import audit, control, groups, health, quotas, registry, rules, views
 from runyard.store.database import Store, Tx
@@ -72,6 +72,10 @@ class Yardmaster:
         """Let at most so many jobs of it run at once; None lifts the limit."""
         if not name:
             raise InvalidRequest("say whose limit it is")
+        if scope is Scope.GROUP:
+            raise InvalidRequest("a group has no limit: pause it instead")
+        if name == quotas.EVERYBODY:
+            raise InvalidRequest("how much runs at once is limited by name, not for everybody")
         self._administer(
             "limit",
             f"{scope} {name}",
@@ -83,22 +87,29 @@ class Yardmaster:
         """Let at most so many jobs of a user or org wait; ``*`` is everybody without a quota of
         their own; None lifts it."""
         if kind not in quotas.KINDS:
-            raise InvalidRequest(f"a quota is of a {' or an '.join(quotas.KINDS)}")
+            raise InvalidRequest("how much may wait is limited for users and orgs only")
         if not name:
             raise InvalidRequest("say whose quota it is")
         data = {"waiting": waiting}
         subject = f"{kind} {name}"
         self._administer("quota", subject, lambda tx: quotas.put(tx, kind, name, waiting), data)
 
-    def quotas(self) -> dict[tuple[str, str], int]:
-        """How many jobs may wait, by kind and name."""
+    def limits(self) -> list[LimitView]:
+        """All limits and quotas, and what counts against them now."""
+        self._actor.require_admin()
         with self._store.read() as tx:
-            return quotas.every(tx)
-
-    def rules(self) -> Rules:
-        """All pauses and limits, and what counts against them now."""
-        with self._store.read() as tx:
-            return rules.read(tx, lock=False)
+            ruled, waiting = rules.read(tx, lock=False), quotas.every(tx)
+        subjects = {(scope.value, name): (scope, name) for scope, name in ruled.maximum}
+        return [
+            LimitView(
+                scope=kind,
+                name=name,
+                running=ruled.maximum[subject] if (subject := subjects.get((kind, name))) else None,
+                waiting=waiting.get((kind, name)),
+                running_now=ruled.running[subject] if subject else 0,
+            )
+            for kind, name in sorted({*subjects, *waiting})
+        ]
 
     def set_priority(self, job_id: str, priority: int) -> Job:
         """Give a job that waits another priority."""

@@ -208,6 +208,14 @@ def unfinished(tx: Tx, seqs: Sequence[int]) -> list[int]:
     return sorted(left)
 
 
+def ids_of(tx: Tx, seqs: Sequence[int]) -> list[str]:
+    """The ids of jobs."""
+    found: list[str] = []
+    for part in chunks(seqs):
+        found += tx.conn.execute(select(jobs.c.id).where(jobs.c.seq.in_(part))).scalars()
+    return found
+
+
 def retriable(tx: Tx, seqs: Sequence[int]) -> list[int]:
     """Those of the jobs that ended without passing."""
     ended = [s.value for s in FINAL if s is not State.PASSED]

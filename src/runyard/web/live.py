@@ -7,6 +7,8 @@ it is asked ten times a second at most, and what it finds is put into words once
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import functools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +20,7 @@ import anyio
 import anyio.to_thread
 from fastapi.responses import StreamingResponse
 
+from runyard.domain.event import EventKind
 from runyard.errors import RunyardError
 from runyard.execution import logs
 from runyard.service.jobs import Jobs
@@ -78,12 +81,39 @@ class _Reader:
     )
 
 
+_ENDS = frozenset(
+    {
+        EventKind.PASSED,
+        EventKind.FAILED,
+        EventKind.CANCELLED,
+        EventKind.SKIPPED,
+        EventKind.COMPLETED,
+    }
+)
+
+
+class Ends:
+    """Notices which jobs end."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self.is_news = asyncio.Event()
+
+    def notice(self, found: Sequence[Entry]) -> None:
+        """Take note of what happened."""
+        ended = [entry.job_id for entry in found if entry.kind in _ENDS]
+        if ended:
+            self.seen.update(ended)
+            self.is_news.set()
+
+
 class Newsroom:
     """Reads events while anybody listens, and hands them on."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._readers: set[_Reader] = set()
+        self._waiters: set[Ends] = set()
         self._feed: feed.Feed | None = None
         self._task: asyncio.Task[None] | None = None
         self.is_closing = False
@@ -109,9 +139,27 @@ class Newsroom:
         finally:
             self._readers.discard(reader)
 
+    @contextlib.asynccontextmanager
+    async def ends(self) -> AsyncIterator[Ends]:
+        """Notice which jobs end from now on, until the block does."""
+        ends = Ends()
+        self._waiters.add(ends)
+        try:
+            await self._start()
+            yield ends
+        finally:
+            self._waiters.discard(ends)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for the end of jobs."""
+        return bool(self._waiters)
+
     async def close(self) -> None:
-        """End all streams."""
+        """End all streams, and all that wait."""
         self.is_closing = True
+        for waiter in self._waiters:
+            waiter.is_news.set()
         for reader in self._readers:
             _hand(reader, None)
         if self._task is not None:
@@ -138,7 +186,7 @@ class Newsroom:
 
     async def _read(self) -> None:
         assert self._feed is not None
-        while self._readers and not self.is_closing:
+        while (self._readers or self._waiters) and not self.is_closing:
             try:
                 found = await in_thread(self._feed.read)
             except RunyardError:
@@ -149,6 +197,8 @@ class Newsroom:
     def _hand_out(self, found: Sequence[Entry], settled: int) -> None:
         if not found:
             return
+        for waiter in self._waiters:
+            waiter.notice(found)
         said: dict[Wanted, bytes] = {}
         for reader in list(self._readers):
             if reader.wanted not in said:
@@ -176,6 +226,23 @@ def _messages(entries: Sequence[Entry], settled: int | None) -> bytes:
     )
 
 
+async def until_ended(
+    newsroom: Newsroom, jobs: Jobs, ids: Sequence[str], seconds: float
+) -> tuple[int, int]:
+    """Until all of the jobs have ended, or the time is over: how many there are, and how many of
+    them have not."""
+    async with newsroom.ends() as ends:  # before we look: what ends meanwhile is noticed
+        total, unfinished = await in_thread(jobs.unfinished, ids)
+        left = set(unfinished)
+        with anyio.move_on_after(seconds):
+            while left := left - ends.seen:
+                if newsroom.is_closing:
+                    break
+                await ends.is_news.wait()
+                ends.is_news.clear()
+    return total, len(left)
+
+
 # Logs.
 
 
@@ -183,7 +250,8 @@ async def follow_logs(
     newsroom: Newsroom, jobs: Jobs, job_id: str, last: str | None
 ) -> AsyncIterator[bytes]:
     """What a job writes, attempt after attempt, until it is final: messages ``stdout`` and
-    ``stderr`` of an attempt's number, text, and the offset behind it; at last ``end``.
+    ``stderr`` of an attempt's number, text, and the offset behind it; at last ``end``. Where the
+    text is not all that was written, ``base64`` is.
 
     ``last`` is the id of the last message that was seen: the fence of its attempt, both offsets.
     """
@@ -200,9 +268,9 @@ async def follow_logs(
             files = jobs.log_paths(job, now.number)
             for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
                 while piece := await in_thread(_grown, path, offsets[name], job.is_final):
-                    text, offsets[name] = piece
+                    written, offsets[name] = piece
                     is_news = True
-                    data = {"attempt": now.number, "text": text, "next": offsets[name]}
+                    data = {"attempt": now.number, **_spelled(written), "next": offsets[name]}
                     where = f"{fence}.{offsets['stdout']}.{offsets['stderr']}"
                     yield _message(data, event=name, id=where)
         later = [attempt.fence for attempt in job.attempts if attempt.fence > fence]
@@ -229,8 +297,17 @@ def _position(last: str | None) -> tuple[int, dict[str, int]]:
 PIECE = 1 << 18
 
 
-def _grown(path: Path, offset: int, is_all: bool) -> tuple[str, int] | None:
-    """The next piece as text; a character is not cut in two, unless ``is_all`` that will come."""
+def _spelled(written: bytes) -> dict[str, str]:
+    """Bytes for JSON."""
+    try:
+        return {"text": written.decode()}
+    except UnicodeDecodeError:
+        exact = base64.b64encode(written).decode()
+        return {"text": written.decode(errors="replace"), "base64": exact}
+
+
+def _grown(path: Path, offset: int, is_all: bool) -> tuple[bytes, int] | None:
+    """The next piece; a character is not cut in two, unless ``is_all`` that will come."""
     data, after, _ = logs.piece(path, offset, PIECE)
     if not data:
         return None
@@ -238,7 +315,7 @@ def _grown(path: Path, offset: int, is_all: bool) -> tuple[str, int] | None:
     cut = _cut(data) if is_cut else 0
     if cut == len(data):  # the beginning of a character, and no more for now
         return None
-    return data[: len(data) - cut].decode(errors="replace"), after - cut
+    return data[: len(data) - cut], after - cut
 
 
 def _cut(data: bytes) -> int:

@@ -11,6 +11,7 @@ from runyard.domain.user import Actor
 from runyard.service.accounts import Accounts
 from runyard.service.jobs import Jobs
 from runyard.service.signin import SignIn
+from runyard.service.templates import Templates
 from runyard.service.waiting import Reckoning
 from runyard.service.yardmaster import Yardmaster
 from runyard.store.database import Store
@@ -38,6 +39,10 @@ class Place:
     def yard(self, actor: Actor) -> Yardmaster:
         """The requests about groups, devices, pauses and limits."""
         return bootstrap.yardmaster(self.settings, self.store, actor)
+
+    def templates(self, actor: Actor) -> Templates:
+        """The requests about templates."""
+        return bootstrap.templates(self.settings, self.store, actor)
 
     def accounts(self, actor: Actor) -> Accounts:
         """The requests about users, tokens and the audit."""

@@ -75,7 +75,7 @@ class Server(uvicorn.Server):
             lifespan="on",
         )
         super().__init__(config)
-        self._app = app
+        self.app = app
         self._sock = sock
         self._tell = started
 
@@ -90,7 +90,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Streams end when they are told to; those who listen would keep us for the whole grace.
-        await self._app.state.newsroom.close()
+        await self.app.state.newsroom.close()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

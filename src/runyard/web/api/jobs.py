@@ -175,14 +175,19 @@ def download(
     job_id: JobId,
     stream: Literal["stdout", "stderr"],
     attempt: Annotated[int | None, Query(ge=0, le=2**31)] = None,
+    step: Literal["", "setup", "teardown"] = "",
+    tail: Annotated[int | None, Query(ge=1, le=1 << 26, description="Its last bytes")] = None,
 ) -> StreamingResponse:
-    """One stream, whole, as a file."""
+    """One stream, whole or its end, as a file."""
     jobs = here.jobs(caller)
     job = jobs.get(job_id)
-    path = getattr(jobs.log_paths(job, attempt), stream)
+    path = getattr(jobs.log_paths(job, attempt, step), stream)
 
     def pieces() -> Iterator[bytes]:
-        yield from logs.stretches(path)
+        if tail is None:
+            yield from logs.stretches(path)
+        else:
+            yield logs.tail(path, tail)
 
     name = f"{job.id}.{stream}.log"
     return StreamingResponse(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
 from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User, UserName
-from runyard.errors import InvalidRequest
+from runyard.domain.yard import LimitView
 from runyard.policy.fits import Scope
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
@@ -138,9 +138,10 @@ def revoke_token(here: Here, caller: Caller, token_id: Name) -> None:
 # Limits.
 
 
-class LimitKind(BaseModel):
+class ChangedLimit(_Body):
     """What one user, org, target or key may have: ``running`` at once, ``waiting`` at a time.
-    ``*`` means each user, or each org, that has no line of its own."""
+    ``*`` means each user, or each org, that has no line of its own. What is not given stays, null
+    lifts a limit."""
 
     scope: Scope
     name: ShortText
@@ -151,40 +152,24 @@ class LimitKind(BaseModel):
 class LimitList(BaseModel):
     """All limits."""
 
-    limits: list[LimitKind]
+    limits: list[LimitView]
 
 
 @router.get("/admin/limits", tags=["admin"], responses=documented(401, 403, 422))
 def limits(here: Here, caller: Caller) -> LimitList:
     """What is limited; for admins."""
-    caller.require_admin()
-    yard = here.yard(caller)
-    found = {
-        (scope, name): LimitKind(scope=scope, name=name, running=most)
-        for (scope, name), most in yard.rules().maximum.items()
-    }
-    for (kind, name), waiting in yard.quotas().items():
-        line = found.setdefault((Scope(kind), name), LimitKind(scope=Scope(kind), name=name))
-        line.waiting = waiting
-    return LimitList(limits=[found[key] for key in sorted(found)])
+    return LimitList(limits=here.yard(caller).limits())
 
 
 @router.put("/admin/limits", tags=["admin"], responses=documented(400, 401, 403, 422))
-def put_limit(here: Here, caller: Caller, body: LimitKind) -> LimitKind:
-    """Set what one may have; null lifts a limit. For admins."""
+def put_limit(here: Here, caller: Caller, body: ChangedLimit) -> LimitList:
+    """Set what one may have; for admins. Answers with all limits."""
     yard = here.yard(caller)
-    has_quota = body.scope in (Scope.USER, Scope.ORG)
-    if body.scope is Scope.GROUP:
-        raise InvalidRequest("a group has no limit: pause it instead")
-    if body.waiting is not None and not has_quota:
-        raise InvalidRequest("how much may wait is limited for users and orgs only")
-    if body.name == "*" and body.running is not None:
-        raise InvalidRequest("how much runs at once is limited by name, not for everybody")
-    if body.name != "*":
+    if "running" in body.model_fields_set:
         yard.limit(body.scope, body.name, body.running)
-    if has_quota:
+    if "waiting" in body.model_fields_set:
         yard.quota(body.scope.value, body.name, body.waiting)
-    return body
+    return LimitList(limits=yard.limits())
 
 
 # The record.

@@ -1,0 +1,99 @@
+"""Templates over REST."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from runyard.domain.batch import Batch
+from runyard.domain.job import ShortText
+from runyard.domain.job import Text as Words
+from runyard.domain.template import Template
+from runyard.errors import NotFound
+from runyard.web.callers import Caller, Here
+from runyard.web.faults import documented
+from runyard.web.params import Limit, Text
+
+router = APIRouter(prefix="/templates", tags=["templates"])
+
+Name = Annotated[str, Path(max_length=100)]
+
+
+class SavedTemplate(BaseModel):
+    """A job file, or the fields of one job. Relative paths in it start from ``directory``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document: dict[str, Any]
+    org_id: ShortText | None = None
+    directory: Words | None = Field(default=None, max_length=4096)
+
+
+class Values(BaseModel):
+    """What a run fills in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parameters: dict[str, str] = Field(default_factory=dict)
+    org_id: ShortText | None = None
+    idempotency_key: ShortText | None = None
+
+
+class TemplatePage(BaseModel):
+    """Templates by org and name; ``next`` is the cursor of the next page."""
+
+    templates: list[Template]
+    next: str | None = None
+
+
+@router.get("", responses=documented(401, 404, 422))
+def page(
+    here: Here, caller: Caller, limit: Limit = 100, cursor: Text | None = None
+) -> TemplatePage:
+    """Those that may be seen."""
+    after = None if cursor is None else _place(cursor)
+    found = here.templates(caller).page(limit + 1, after)
+    shown = found[:limit]
+    last = f"{shown[-1].org_id}/{shown[-1].name}" if len(found) > limit else None
+    return TemplatePage(templates=shown, next=last)
+
+
+def _place(cursor: str) -> tuple[str, str]:
+    org, slash, name = cursor.rpartition("/")
+    if not slash:
+        raise NotFound(f"{cursor!r} is not a cursor that a list gave")
+    return org, name
+
+
+@router.get("/{name}", responses=documented(401, 404, 422))
+def get(here: Here, caller: Caller, name: Name, org_id: Text | None = None) -> Template:
+    """One, of one's own org unless another is named."""
+    return here.templates(caller).get(name, org_id)
+
+
+@router.put("/{name}", responses=documented(400, 401, 403, 413, 422))
+def save(here: Here, caller: Caller, name: Name, body: SavedTemplate) -> Template:
+    """Save it, over what has the name already."""
+    return here.templates(caller).save(
+        name, body.document, org_id=body.org_id, directory=body.directory
+    )
+
+
+@router.delete("/{name}", status_code=204, responses=documented(401, 403, 404, 409, 422))
+def remove(here: Here, caller: Caller, name: Name, org_id: Text | None = None) -> None:
+    """Forget it; what was run from it stays."""
+    here.templates(caller).remove(name, org_id)
+
+
+@router.post(
+    "/{name}/run",
+    status_code=202,
+    responses=documented(400, 401, 403, 404, 409, 413, 422, 429),
+)
+def run(here: Here, caller: Caller, name: Name, body: Values) -> Batch:
+    """Submit its jobs, with values for its parameters."""
+    return here.templates(caller).run(
+        name, body.parameters, org_id=body.org_id, idempotency_key=body.idempotency_key
+    )
