@@ -123,7 +123,7 @@ class Jobs:
                 audit.note(tx, self._actor, "submit", subject, {"jobs": len(rows)})
             return earlier
 
-        earlier = self._store.write(work, repeatable=bool(key))
+        earlier = self._store.write_together(work, repeatable=bool(key))
         self.wake_workers()
         return earlier
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from runyard.clock import Clock
-from runyard.errors import StoreBusy, StoreError
+from runyard.errors import RunyardError, StoreBusy, StoreError
 from runyard.store.dialect import Dialect, Mode, dialect_for
 from runyard.store.statement import Parameters, Statement
 
@@ -62,6 +64,7 @@ class Store:
         self.dialect = dialect_for(url)
         self._clock = clock
         self._engine = self.dialect.engine()
+        self._folder = _Folder(self)
 
     def write(
         self, work: Callable[[Tx], Result], *, relaxed: bool = False, repeatable: bool = False
@@ -96,6 +99,11 @@ class Store:
                     raise self.dialect.translate(error) from error
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 1.0)
+
+    def write_together(self, work: Callable[[Tx], Result], *, repeatable: bool = False) -> Result:
+        """As ``write``, but in one transaction with what other threads want to write meanwhile:
+        together they wait for the disk once. Each for itself succeeds or fails."""
+        return self._folder.write(work, repeatable)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -169,3 +177,86 @@ class Store:
             if gone:
                 conn.invalidate(error)
             raise DBAPIError.instance("", None, error, base, connection_invalidated=gone) from error
+
+
+class _Shared(Generic[Result]):
+    """One of the works of a transaction that several share."""
+
+    def __init__(self, work: Callable[[Tx], Result], repeatable: bool) -> None:
+        self._work = work
+        self._made: list[Result] = []
+        self.is_repeatable = repeatable
+        self.error: BaseException | None = None
+        self.broke_it = False  # the transaction: it must not be tried with the others again
+
+    def run(self, tx: Tx) -> None:
+        """Do it, and leave nothing of it if it is refused."""
+        self.error, self.broke_it = None, True
+        tx.cursor.execute("SAVEPOINT shared")
+        try:
+            self._made = [self._work(tx)]
+            tx.flush()
+        except RunyardError as error:
+            tx.pending.clear()
+            tx.cursor.execute("ROLLBACK TO SAVEPOINT shared")
+            self.error = error
+        tx.cursor.execute("RELEASE SAVEPOINT shared")
+        self.broke_it = False
+
+    def run_alone(self, tx: Tx) -> None:
+        """Do it in a transaction of its own."""
+        self._made = [self._work(tx)]
+
+    def result(self) -> Result:
+        """What it returned. Raises what it raised, or what broke the whole transaction."""
+        if self.error is not None:
+            raise self.error
+        return self._made[0]
+
+
+class _Folder:
+    """Folds what several threads want to write at the same time into one transaction: whoever
+    comes first does it for all that have come by the time the one before has committed."""
+
+    MOST = 100  # in one transaction
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[_Shared[Any]] = deque()
+        self._turn = threading.Lock()
+
+    def write(self, work: Callable[[Tx], Result], repeatable: bool) -> Result:
+        """The result of ``work``, once it is committed."""
+        mine = _Shared(work, repeatable)
+        self._waiting.append(mine)
+        with self._turn:
+            while mine in self._waiting:
+                amount = min(self.MOST, len(self._waiting))
+                self._write([self._waiting.popleft() for _ in range(amount)])
+        return mine.result()
+
+    def _write(self, some: Sequence[_Shared[Any]]) -> None:
+        try:
+            self._try(some)
+        except Exception as error:
+            failed = [one for one in some if one.broke_it] or some
+            for one in failed:
+                one.error = error
+            # Nothing of the others was saved, and nothing is wrong with them.
+            if left := [one for one in some if one not in failed]:
+                self._write(left)
+        except BaseException:
+            for one in some:
+                one.error = StoreError("this process is about to end")
+            raise
+
+    def _try(self, some: Sequence[_Shared[Any]]) -> None:
+        if len(some) == 1:
+            self._store.write(some[0].run_alone, repeatable=some[0].is_repeatable)
+            return
+
+        def run(tx: Tx) -> None:
+            for one in some:
+                one.run(tx)
+
+        self._store.write(run, repeatable=all(one.is_repeatable for one in some))

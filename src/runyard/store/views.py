@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, tuple_
+from sqlalchemy import Row, Select, Table, bindparam, func, select, tuple_
 
 from runyard.domain.event import Event, EventKind
 from runyard.domain.ids import is_batch_id
@@ -31,22 +31,34 @@ from runyard.store.statement import Statement, among
 
 def seq_of(tx: Tx, prefix: str, org: str | None = None) -> int:
     """The job whose id is, or alone begins with, ``prefix``; if ``org`` is given, of that org."""
-    query = select(jobs.c.seq, jobs.c.id)
-    if org is not None:
-        query = (
-            query.join(queues, queues.c.id == jobs.c.queue_id)
-            .join(groups, groups.c.id == queues.c.group_id)
-            .where(groups.c.org_id == org)
-        )
-    return _find(tx, query, jobs.c.id, "job", prefix)
+    return _find(tx, _JOB_IDS if org is None else _JOB_IDS_OF, "job", prefix, org)
 
 
 def batch_seq_of(tx: Tx, prefix: str, org: str | None = None) -> int:
     """The batch whose id is, or alone begins with, ``prefix``; if ``org`` is given, of that org."""
-    query = select(batches.c.seq, batches.c.id)
-    if org is not None:
-        query = query.where(batches.c.org_id == org)
-    return _find(tx, query, batches.c.id, "batch", prefix)
+    return _find(tx, _BATCH_IDS if org is None else _BATCH_IDS_OF, "batch", prefix, org)
+
+
+def _beginning(table: Table) -> Select[Any]:
+    """Rows whose id begins so. "~" sorts after every character of an id, so this is a range of
+    the unique index."""
+    return (
+        select(table.c.seq, table.c.id)
+        .where(table.c.id >= bindparam("first"), table.c.id < bindparam("last"))
+        .order_by(table.c.id)
+        .limit(4)
+    )
+
+
+_JOB_IDS = Statement(_beginning(jobs))
+_JOB_IDS_OF = Statement(
+    _beginning(jobs)
+    .join(queues, queues.c.id == jobs.c.queue_id)
+    .join(groups, groups.c.id == queues.c.group_id)
+    .where(groups.c.org_id == bindparam("org"))
+)
+_BATCH_IDS = Statement(_beginning(batches))
+_BATCH_IDS_OF = Statement(_beginning(batches).where(batches.c.org_id == bindparam("org")))
 
 
 def seqs_of(tx: Tx, prefixes: Iterable[str], org: str | None = None) -> list[int]:
@@ -66,10 +78,9 @@ def members_of(tx: Tx, batch_seq: int) -> Sequence[int]:
     return tx.conn.execute(query).scalars().all()
 
 
-def _find(tx: Tx, query: Any, key: ColumnElement[str], word: str, prefix: str) -> int:
-    # "~" sorts after every character of an id, so this is a range of the unique index.
-    query = query.where(key >= prefix, key < prefix + "~").order_by(key).limit(4)
-    rows = tx.conn.execute(query).all() if prefix and "\0" not in prefix else []
+def _find(tx: Tx, query: Statement, word: str, prefix: str, org: str | None) -> int:
+    wanted = {"first": prefix, "last": prefix + "~", **({} if org is None else {"org": org})}
+    rows = query.rows(tx, **wanted) if prefix and "\0" not in prefix else []
     if not rows:
         raise NotFound(f"there is no {word} {prefix!r}")
     if len(rows) > 1 and rows[0].id != prefix:
@@ -108,6 +119,9 @@ JOBS = (
 )
 
 
+_BY_SEQ = Statement(JOBS.where(among(jobs.c.seq, "seqs")).order_by(jobs.c.seq))
+
+
 def get(tx: Tx, seq: int) -> Job:
     """One job, whole."""
     found = get_many(tx, [seq])
@@ -120,19 +134,18 @@ def get_many(tx: Tx, seqs: Sequence[int]) -> list[Job]:
     """Jobs in the order of their sequence numbers."""
     found: list[Job] = []
     for part in chunks(sorted(seqs)):
-        rows = tx.conn.execute(JOBS.where(jobs.c.seq.in_(part)).order_by(jobs.c.seq)).all()
-        found += build(tx, rows)
+        found += build(tx, _BY_SEQ.rows(tx, seqs=tx.dialect.array(part)))
     return found
 
 
-def build(tx: Tx, rows: Sequence[Row[Any]]) -> list[Job]:
+def build(tx: Tx, rows: Sequence[Any]) -> list[Job]:
     """Jobs from rows of ``JOBS``."""
     ended = _attempts(tx, [row.seq for row in rows if row.fence])
     parents = _parents(tx, [row.seq for row in rows if row.has_parents])
     return [_job(row, ended.get(row.seq, []), parents.get(row.seq, [])) for row in rows]
 
 
-def _job(row: Row[Any], ended: list[Attempt], parents: list[str]) -> Job:
+def _job(row: Any, ended: list[Attempt], parents: list[str]) -> Job:
     # It was checked when it came in; to check fifty of them again would be half of a page's time.
     spec = json.loads(row.spec)
     if row.state == State.RUNNING.value:
