@@ -231,6 +231,31 @@ def test_a_log_is_followed_to_its_end(member: httpx.Client, worker: Any) -> None
     assert [attempt["exit_code"] for attempt in attempts] == [3]
 
 
+@on_sqlite
+def test_a_flood_is_followed_to_its_last_line(member: httpx.Client, worker: Any) -> None:
+    job = submit(member, {"command": "yes | head -c 70000000; echo; echo the last line"})
+    text = ""
+    with member.stream("GET", f"{API}/jobs/{job['id']}/logs", params={"follow": 1}) as answer:
+        for event, data in messages(answer):
+            if event == "end":
+                break
+            text = (text + data["text"])[-1000:]
+    assert text.endswith("\ny\n\nthe last line\n")
+
+
+@on_sqlite
+def test_a_follower_goes_on_where_it_was_cut_off(member: httpx.Client, worker: Any) -> None:
+    job = submit(member, {"command": "echo one; echo bad >&2; echo two"})
+    url = f"{API}/jobs/{job['id']}/logs"
+    with member.stream("GET", url, params={"follow": 1}) as answer:
+        whole = [(event, data) for event, data in messages(answer)]
+    assert whole[-1] == ("end", {"state": "passed"})
+    again = {"Last-Event-ID": "1.4.0"}
+    with member.stream("GET", url, params={"follow": 1}, headers=again) as answer:
+        rest = [(event, data.get("text")) for event, data in messages(answer)]
+    assert rest == [("stdout", "two\n"), ("stderr", "bad\n"), ("end", None)]
+
+
 def messages(answer: httpx.Response) -> Any:
     """Server-sent events, as (event, data)."""
     event = "message"

@@ -278,11 +278,16 @@ class Tail:
     """Reads on in a stream that may still grow, and may be closed up meanwhile. ``limit`` is the
     one under which it is written."""
 
-    def __init__(self, path: Path, limit: int = STREAM_LIMIT) -> None:
+    def __init__(self, path: Path, limit: int = STREAM_LIMIT, position: int = 0) -> None:
         self._path = path
         self._head = _head(limit)
-        self._position = 0
+        self._position = position
         self._is_closed_up = False
+
+    @property
+    def position(self) -> int:
+        """Where the next read begins; another ``Tail`` may go on from there."""
+        return self._position
 
     def read(self) -> bytes:
         """What was added since the last call, at most a piece; empty if nothing was."""

@@ -7,7 +7,6 @@ it is asked ten times a second at most, and what it finds is put into words once
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
 import json
@@ -255,7 +254,8 @@ async def follow_logs(
 
     ``last`` is the id of the last message that was seen: the fence of its attempt, both offsets.
     """
-    fence, offsets = _position(last)
+    fence, *offsets = _position(last)
+    streams: list[_Stream] = []
     yield HELLO
     silent = 0.0
     while not newsroom.is_closing:
@@ -263,21 +263,25 @@ async def follow_logs(
         if not fence and job.attempts:
             fence = job.attempts[-1].fence
         now = next((attempt for attempt in job.attempts if attempt.fence == fence), None)
-        is_news = False
-        if now is not None:  # or it was given back before it began, and left nothing
-            files = jobs.log_paths(job, now.number)
-            for name, path in (("stdout", files.stdout), ("stderr", files.stderr)):
-                while piece := await in_thread(_grown, path, offsets[name], job.is_final):
-                    written, offsets[name] = piece
-                    is_news = True
-                    data = {"attempt": now.number, **_spelled(written), "next": offsets[name]}
-                    where = f"{fence}.{offsets['stdout']}.{offsets['stderr']}"
-                    yield _message(data, event=name, id=where)
         later = [attempt.fence for attempt in job.attempts if attempt.fence > fence]
+        is_over = job.is_final or bool(later)
+        if now is not None and not streams:  # else it was given back before it began
+            files = jobs.log_paths(job, now.number)
+            paths = (("stdout", files.stdout), ("stderr", files.stderr))
+            streams = [
+                _Stream(name, path, at) for (name, path), at in zip(paths, offsets, strict=True)
+            ]
+        is_news = False
+        for stream in streams:
+            while text := await in_thread(stream.read, is_over):
+                is_news = True
+                where = ".".join(map(str, (fence, *(stream.offset for stream in streams))))
+                data = {"attempt": now.number if now else 0, "text": text, "next": stream.offset}
+                yield _message(data, event=stream.name, id=where)
         if later:
-            fence, offsets = later[0], {"stdout": 0, "stderr": 0}
+            fence, offsets, streams = later[0], [0, 0], []
             continue
-        if job.is_final:
+        if is_over:
             yield _message({"state": job.state}, event="end")
             return
         silent = 0.0 if is_news else silent + LOOK_SECONDS
@@ -287,35 +291,33 @@ async def follow_logs(
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _position(last: str | None) -> tuple[int, dict[str, int]]:
+def _position(last: str | None) -> list[int]:
     numbers = (last or "").split(".")
     if len(numbers) != 3 or not all(n.isascii() and n.isdigit() and len(n) < 18 for n in numbers):
-        numbers = ["0", "0", "0"]
-    return int(numbers[0]), {"stdout": int(numbers[1]), "stderr": int(numbers[2])}
+        return [0, 0, 0]
+    return [int(number) for number in numbers]
 
 
-PIECE = 1 << 18
+class _Stream:
+    """A growing log as text; a character is not cut in two."""
 
+    def __init__(self, name: str, path: Path, offset: int) -> None:
+        self.name = name
+        self._tail = logs.Tail(path, position=offset)
+        self._rest = b""  # the beginning of a character
 
-def _spelled(written: bytes) -> dict[str, str]:
-    """Bytes for JSON."""
-    try:
-        return {"text": written.decode()}
-    except UnicodeDecodeError:
-        exact = base64.b64encode(written).decode()
-        return {"text": written.decode(errors="replace"), "base64": exact}
+    @property
+    def offset(self) -> int:
+        """Where to go on behind what was read."""
+        return self._tail.position - len(self._rest)
 
-
-def _grown(path: Path, offset: int, is_all: bool) -> tuple[bytes, int] | None:
-    """The next piece; a character is not cut in two, unless ``is_all`` that will come."""
-    data, after, _ = logs.piece(path, offset, PIECE)
-    if not data:
-        return None
-    is_cut = after - offset == len(data) and not (is_all and len(data) < PIECE)
-    cut = _cut(data) if is_cut else 0
-    if cut == len(data):  # the beginning of a character, and no more for now
-        return None
-    return data[: len(data) - cut], after - cut
+    def read(self, is_over: bool) -> str:
+        """What was added, at most a piece; empty if nothing was."""
+        fresh = self._tail.read()
+        data = self._rest + fresh
+        cut = 0 if is_over and not fresh else _cut(data)
+        self._rest = data[len(data) - cut :]
+        return data[: len(data) - cut].decode(errors="replace")
 
 
 def _cut(data: bytes) -> int:
