@@ -9,7 +9,7 @@ from runyard.cli.params import Duration, ids_argument, json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.domain.job import Job, State
-from runyard.service.explain import ending
+from runyard.service.endings import ending
 
 
 @click.command("wait")

@@ -109,6 +109,7 @@ def main() -> NoReturn:
     except (click.ClickException, RunyardError, UnicodeEncodeError, OSError) as error:
         code = _fail(error)
     streams.settle()
+    gc.freeze()  # the end of the process frees all at once: nothing has to be sorted out before
     sys.exit(code if isinstance(code, int) else 0)
 
 

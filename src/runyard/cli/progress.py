@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import click
@@ -32,10 +32,12 @@ RUNNING_LINES = 8
 
 
 @contextlib.contextmanager
-def shown(board: Board) -> Iterator[None]:
-    """Show the board until the block ends, with all that happened until then."""
+def shown(board: Board, prepare: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Show the board until the block ends, with all that happened until then; as soon as there was
+    something to see, ``prepare`` for what comes after it."""
     over = threading.Event()
-    thread = threading.Thread(target=_show, args=(board, over), name="display", daemon=True)
+    arguments = (board, over, prepare)
+    thread = threading.Thread(target=_show, args=arguments, name="display", daemon=True)
     thread.start()
     try:
         yield
@@ -44,10 +46,12 @@ def shown(board: Board) -> Iterator[None]:
         thread.join()
 
 
-def _show(board: Board, over: threading.Event) -> None:
+def _show(board: Board, over: threading.Event, prepare: Callable[[], object]) -> None:
     # When the terminal was closed, or the reader of a pipe is gone, the run itself goes on.
     with contextlib.suppress(OSError), _painter(board) as painter:
-        is_over = False
+        is_over = over.wait(INTERVAL)
+        painter.paint()
+        prepare()
         while not is_over:
             is_over = over.wait(INTERVAL)
             painter.paint()

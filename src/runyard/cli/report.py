@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from runyard.cli.params import printable
 from runyard.cli.progress import MANY, new_console
@@ -18,11 +20,8 @@ from runyard.cli.show import COLOURS
 from runyard.cli.wording import duration, failed_because, short, skipped_because
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, JobSpec, Reason, State
-from runyard.service.explain import failure_detail
+from runyard.service.endings import failure_detail
 from runyard.service.jobs import Jobs
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 ROWS = 200  # of the table
 TAILS = 10  # failed tasks whose output is shown
@@ -91,9 +90,6 @@ def _why(jobs: Jobs, spec: JobSpec, job: Job, states: dict[str, State]) -> str:
 
 
 def _table(rows: Sequence[Row]) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("TASK", no_wrap=True, overflow="ellipsis", min_width=4)
     table.add_column("STATE", no_wrap=True)
@@ -141,8 +137,6 @@ def _print(what: RenderableType) -> None:
 
 
 def _print_tail(jobs: Jobs, row: Row) -> None:
-    from rich.text import Text
-
     files = jobs.log_paths(row.job)
     stream, lines = "stderr", tail(files.stderr)
     if not lines:
@@ -197,8 +191,6 @@ def _installs(members: Sequence[Job]) -> str:
 
 
 def _print_summary(batch: Batch, failed: Sequence[Row], installs: str) -> None:
-    from rich.text import Text
-
     states = (State.PASSED, State.FAILED, State.SKIPPED, State.CANCELLED)
     counts = [(state, int(getattr(batch, state.value))) for state in states]
     parts = [

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import click
@@ -121,7 +122,7 @@ class Foreground(Observer):
     def to_the_end(self, options: WorkerOptions, silent: bool) -> Batch:
         """Submit the batch and work until it is over."""
         with (
-            contextlib.nullcontext() if silent else progress.shown(self._board),
+            contextlib.nullcontext() if silent else progress.shown(self._board, _reporting),
             bootstrap.worker(self._here.settings, self._here.store, options, self) as self._worker,
             self._signals,
         ):
@@ -243,9 +244,14 @@ class Signals:
 
 
 def _report(here: Session, batch: Batch, found: JobFile) -> None:
-    from runyard.cli.report import report
+    _reporting().report(here.jobs, batch, found.specs)
 
-    report(here.jobs, batch, found.specs)
+
+def _reporting() -> ModuleType:
+    """Slow to import, and needed at the end: imported while the tasks run."""
+    from runyard.cli import report
+
+    return report
 
 
 def _print_json(here: Session, batch: Batch) -> None:

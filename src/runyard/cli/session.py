@@ -42,7 +42,9 @@ class Session:
 @contextmanager
 def session(config_path: str | None = None) -> Iterator[Session]:
     """The home that the environment names, with the configuration of that name or in force."""
-    gc.enable()  # ``main`` switched it off while everything was imported
+    # ``main`` switched it off while everything was imported, which will be used to the end.
+    gc.freeze()
+    gc.enable()
     settings = Settings.load()
     store = bootstrap.open_store(settings)
     try:

@@ -14,7 +14,7 @@ from runyard.clock import isoformat
 from runyard.domain.batch import Batch
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import Attempt, Job, State
-from runyard.service.explain import ending, failure
+from runyard.service.endings import ending, failure
 from runyard.store.listing import JobFilter
 
 COLOURS = {

@@ -10,7 +10,7 @@ from runyard.cli.session import Session, print_json
 from runyard.cli.streams import reader_may_leave
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, State
-from runyard.service.explain import ending
+from runyard.service.endings import ending
 
 
 def batch_to_the_end(here: Session, batch: Batch, *, wait: bool, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from runyard.cli.params import printable
 from runyard.domain.job import Attempt, JobSpec, Reason, State
-from runyard.service.explain import failure
+from runyard.service.endings import failure
 
 LONGEST_NAME = 60
 

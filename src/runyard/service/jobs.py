@@ -18,17 +18,7 @@ from runyard.execution.bounds import Bounds
 from runyard.execution.logs import LogPaths
 from runyard.service import access, submission
 from runyard.service.submission import Draft
-from runyard.store import (
-    audit,
-    batches,
-    control,
-    durations,
-    listing,
-    prune,
-    quotas,
-    schedule,
-    views,
-)
+from runyard.store import audit, batches, control, durations, listing, prune, quotas, views
 from runyard.store.batches import BatchPage
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
@@ -148,6 +138,8 @@ class Jobs:
 
     def need_worker(self) -> bool:
         """Whether a job that any worker may take is ready to run, or will be in time."""
+        from runyard.store import schedule  # with all that a claim needs, which a look does not
+
         with self._store.read() as tx:
             return schedule.is_expecting(tx, frozenset({""}))
 
