@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +13,8 @@ import pytest
 
 from runyard import Runyard, __version__, bootstrap
 from runyard.cli.main import COMMANDS
-from runyard.domain.job import State
-from runyard.errors import StoreFull
-from tests.support.background import stop_background_workers
 from tests.support.commands import Said, call, quiet_home, runyard, shell, submitted
-from tests.support.processes import eventually
-from tests.support.working import WorkerProcess
+from tests.support.disks import mounted
 
 pytestmark = pytest.mark.usefixtures("here", "quiet")
 
@@ -305,14 +300,6 @@ class TestHome:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with little room."""
-    with mounted(tmp_path / "small", "size=1500k") as path:
-        yield path
-        stop_background_workers(path)
-
-
-@pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A home on a file system that became read-only."""
     with mounted(tmp_path / "fixed", "size=8m") as path:
@@ -320,64 +307,6 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
             yard.submit(["true"])
         subprocess.run(["mount", "-o", "remount,ro", path], check=True)
         yield path
-
-
-@contextlib.contextmanager
-def mounted(path: Path, options: str) -> Iterator[Path]:
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", path]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
-
-
-def fill(yard: Runyard, ids: list[str]) -> None:
-    while True:
-        job = yard.submit(["true"], payload="x" * 50_000)
-        ids.append(job.id)
-
-
-class TestFullDisk:
-    def test_what_was_acknowledged_is_kept_and_what_was_not_is_not_there(
-        self, small_disk: Path
-    ) -> None:
-        ids: list[str] = []
-        with Runyard(small_disk, background_worker=False) as yard:
-            with pytest.raises(StoreFull, match="no space left"):
-                fill(yard, ids)
-
-            said = runyard(
-                "submit",
-                "--payload",
-                '"' + "x" * 100_000 + '"',
-                "true",
-                RUNYARD_HOME=str(small_disk),
-            )
-            assert said.code == 1
-            assert "no space left" in said.sentence
-            assert sorted(job.id for job in yard.list(limit=1000).jobs) == sorted(ids)
-
-    def test_a_worker_goes_on_once_there_is_room_again(self, small_disk: Path, here: Path) -> None:
-        line = "touch on; while [ ! -e go ]; do sleep 0.02; done"
-        with Runyard(small_disk, background_worker=False) as yard:
-            jobs = [yard.submit(line), yard.submit(["true"])]
-            with WorkerProcess(slots=1, home=small_disk) as worker:
-                eventually((here / "on").exists)
-                filler = small_disk / "filler"
-                with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-                    while True:
-                        file.write(b"x" * 4096)
-                (here / "go").touch()
-                time.sleep(1.5)  # it tries to save the result, and cannot
-                assert yard.get(jobs[0]).state is State.RUNNING
-                filler.unlink()
-
-                assert {job.state for job in yard.wait(jobs, 60)} == {State.PASSED}
-                assert len(yard.get(jobs[0]).attempts) == 1
-                assert worker.process.poll() is None
 
 
 def test_the_current_directory_may_be_gone(tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from collections.abc import Callable
 
-log = logging.getLogger("runyard")
+from runyard.engine.trouble import Trouble
 
 
 class Loop:
@@ -15,13 +14,14 @@ class Loop:
 
     ``work`` returns the seconds until its next call, or None for the usual ``interval``. Each wait
     is drawn from the last quarter before its end, so that the loops of many workers drift apart.
-    An error is logged and the loop goes on: a database that is away comes back.
+    An error is told once and the loop goes on: a database that is away comes back.
     """
 
     def __init__(self, name: str, interval: float, work: Callable[[], float | None]) -> None:
         self._interval = interval
         self._work = work
         self._stopped = threading.Event()
+        self._trouble = Trouble(f"the {name} fails: %s", f"the {name} works again")
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -39,7 +39,8 @@ class Loop:
             wait = None
             try:
                 wait = self._work()
+                self._trouble.over()
             except Exception as error:
-                log.warning("%s: %s", self._thread.name, error)
+                self._trouble.met(error)
             pause = self._interval if wait is None else wait
             self._stopped.wait(pause * random.uniform(0.75, 1.0))

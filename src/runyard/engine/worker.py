@@ -12,7 +12,6 @@ import os
 import selectors
 import socket
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -32,6 +31,8 @@ from runyard.engine.places import Places
 from runyard.engine.promoter import Promoter
 from runyard.engine.pruner import Pruner
 from runyard.engine.reaper import Reaper
+from runyard.engine.renewals import Renewals
+from runyard.engine.trouble import Trouble
 from runyard.errors import LauncherLost, StoreBusy, StoreError
 from runyard.execution.bounds import Bounds
 from runyard.execution.handle import LauncherHandle, clean_environment
@@ -110,14 +111,14 @@ class Worker:
         bounds = Bounds.of(settings)
         self._running = Attempts(self.id, self._places, settings.home.logs, bounds)
         self._unsaved: list[Ended] = []
-        self._renewals: deque[tuple[Renewed, float]] = deque()
-        self._unknown: frozenset[Lease] = frozenset()
+        self._renewals = Renewals(self._running)
         self._lease_until = 0.0
         self._draining_until: float | None = None
         self._killed = False
         self._stop_sent = False
         self._launcher_deaths = 0  # since an attempt last ended
         self._idle_since = time.monotonic()
+        self._trouble = Trouble("nothing is saved or started for now: %s", "jobs start again")
 
     @property
     def pool(self) -> str:
@@ -178,7 +179,7 @@ class Worker:
             None if targets is None else tuple(sorted(targets)),
             self._places.names,
         )
-        self._store.write(lambda tx: registry.sign_on(tx, info), repeatable=True)
+        self._store.write(lambda tx: registry.sign_on(tx, info), relaxed=True, repeatable=True)
         with self._store.read() as tx:
             self._places.usual_installs = durations.usual(tx, durations.SETUP)
         cleanup.callback(self._sign_off)
@@ -189,16 +190,17 @@ class Worker:
             loop.start()
             cleanup.callback(loop.stop)
 
+    # Neither waits for the disk: a power cut that takes it back has ended the worker, too.
     def _sign_off(self) -> None:
-        self._store.write(lambda tx: control.retire(tx, [self.id]), repeatable=True)
+        self._store.write(lambda tx: control.retire(tx, [self.id]), relaxed=True, repeatable=True)
 
     def _loops(self) -> list[Loop]:
         lease = self._settings.lease_seconds
         keeper = Keeper(
             self._store, self.id, lease, self._clock, self._extend_lease, self._hear_of_leases
         )
-        run = self._settings.home.run
-        reaper = Reaper(self._store, run, self.id, lease, self._clock, self._pipe.wake)
+        home = self._settings.home
+        reaper = Reaper(self._store, home.run, self.id, lease, self._clock, self._pipe.wake)
         promoter = Promoter(self._store, self._pipe.wake)
         retention = self._settings.retention_days * 86400
         return [
@@ -206,11 +208,7 @@ class Worker:
             Loop("reaper", lease / 6, reaper),
             Loop("promoter", Promoter.INTERVAL, promoter),
             Loop("learner", learner.INTERVAL, Learner(self._store)),
-            Loop(
-                "pruner",
-                pruner.INTERVAL,
-                Pruner(self._store, self._settings.home.logs, retention),
-            ),
+            Loop("pruner", pruner.INTERVAL, Pruner(self._store, home.logs, retention)),
         ]
 
     def _new_launcher(self) -> LauncherHandle:
@@ -281,8 +279,9 @@ class Worker:
                 relaxed=True,
             )
         except StoreError as error:
-            log.warning("the store is not to be reached: %s", error)
+            self._trouble.met(error)
             return
+        self._trouble.over()
         self._unsaved = []
         del self._places.changes[: len(changes)]
         if claims:
@@ -327,30 +326,19 @@ class Worker:
             self._pipe.wake()  # it has not claimed since
 
     def _hear_of_leases(self, renewed: Renewed, asked_at: float) -> None:
-        self._renewals.append((renewed, asked_at))
+        self._renewals.tell(renewed, asked_at)
         if renewed.cancel:
             self._pipe.wake()
 
     def _apply_renewals(self) -> None:
-        """Kill what the store says is no longer ours."""
-        while self._renewals:
-            renewed, asked_at = self._renewals.popleft()
-            if lost := self._running.not_among(renewed.held, asked_at):
-                log.warning("the leases of %d attempts are over; they are ended", len(lost))
-                self._launcher.kill(lost, Cause.FENCED.value)
-            self._give_back_unknown(renewed.held)
-
-    def _give_back_unknown(self, held: frozenset[Lease]) -> None:
-        """Give back what the store says we hold and we have not heard of: the connection broke
-        after a claim was saved and before we were told. Renewed for ever, it would never run.
-
-        Asked twice, since what ended while the question was on its way is in the first answer.
-        """
-        unknown = held - self._running.leases - {(end.seq, end.fence) for end in self._unsaved}
-        for seq, fence in unknown & self._unknown:
+        """Kill what the store says is no longer ours, give back what it says is and is not."""
+        lost, unheard_of = self._renewals.look([(end.seq, end.fence) for end in self._unsaved])
+        if lost:
+            log.warning("the leases of %d attempts are over; they are ended", len(lost))
+            self._launcher.kill(lost, Cause.FENCED.value)
+        for seq, fence in unheard_of:
             log.warning("job %d was claimed unnoticed; it is given back", seq)
             self._unsaved.append(Ended(seq, fence, Outcome(Cause.RELEASED, was_begun=False)))
-        self._unknown = unknown
 
     # The end.
 
@@ -380,7 +368,7 @@ class Worker:
             with self._store.read() as tx:
                 return schedule.is_expecting(tx, self._claimer.pools, self._claimer.targets)
         except StoreBusy as error:
-            log.warning("the store is not to be reached: %s", error)
+            self._trouble.met(error)
             return True
 
     def _lose_launcher(self) -> None:
