@@ -17,7 +17,7 @@ from runyard.domain.job import State
 from tests.support.background import background_workers
 from tests.support.commands import Said, call, quiet_home, runyard, start, submitted
 from tests.support.processes import eventually
-from tests.support.working import WorkerProcess, in_state, work
+from tests.support.working import WorkerProcess, work
 
 pytestmark = pytest.mark.usefixtures("here", "quiet")
 
@@ -125,14 +125,15 @@ class TestCancel:
 
         assert yard.get(second).state is State.SKIPPED
 
-    def test_what_runs_ends_within_moments(self, yard: Runyard) -> None:
-        job = submitted("sleep 600")
+    def test_what_runs_is_asked_to_end(self, yard: Runyard, here: Path) -> None:
+        job = submitted("trap 'touch asked' TERM; touch on; until [ -e go ]; do sleep 0.02; done")
         with WorkerProcess():
-            eventually(in_state(yard, yard.get(job), State.RUNNING))
+            eventually((here / "on").exists)
             said = call("cancel", job, "--json")
             assert states(said) == ["running"]
-            assert "being cancelled" in call("explain", job).out + "being cancelled"
-            assert call("wait", job, "--timeout", "20").code == 1
+            eventually((here / "asked").exists)
+            (here / "go").touch()
+            assert call("wait", job, "--timeout", "60s").code == 1
 
         assert yard.get(job).state is State.CANCELLED
 
