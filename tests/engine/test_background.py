@@ -17,7 +17,7 @@ import pytest
 
 from runyard import Runyard, bootstrap
 from runyard.cli.session import session
-from runyard.cli.worker import _run_in_background
+from runyard.cli.worker import IDLE_SECONDS, _run_in_background
 from runyard.config import Settings
 from runyard.domain.job import State
 from runyard.engine import presence
@@ -120,10 +120,9 @@ def test_it_holds_on_to_nothing_of_the_process_that_started_it(
 ) -> None:
     """Or a shell that reads the output of a submit would wait for the worker's end."""
     command = f"cd {tmp_path} && {sys.executable} -m runyard submit true | cat"
-    begun = time.monotonic()
-    subprocess.run(["sh", "-c", command], check=True, timeout=30, stdout=subprocess.DEVNULL)
+    within = IDLE_SECONDS * 0.8
+    subprocess.run(["sh", "-c", command], check=True, timeout=within, stdout=subprocess.DEVNULL)
 
-    assert time.monotonic() - begun < 20
     (pid,) = background_workers(home)
     assert psutil.Process(pid).cwd() == str(home)
     assert os.getsid(pid) == pid
@@ -148,7 +147,7 @@ class TestLeaving:
                 for n in range(16):
                     due = time.time() + 0.05 if n % 2 else None
                     job = yard.submit(["true"], run_after=due)
-                    deadline = time.monotonic() + 10
+                    deadline = time.monotonic() + PATIENCE
                     while looker.get(job).state is not State.PASSED:
                         if time.monotonic() > deadline:
                             stranded.append(job.id)

@@ -123,4 +123,4 @@ def test_hundreds_can_be_started_and_stopped_at_any_moment(fails: bool) -> None:
         time.sleep(0.005)
         assert [work.calls for work in works] == counts
 
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
