@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from runyard import Runyard, __version__, bootstrap
-from runyard.cli.main import COMMANDS
+from runyard.cli.main import COMMANDS, cli
 from tests.support.commands import Said, call, quiet_home, runyard, shell, submitted
 from tests.support.disks import mounted
 
@@ -37,10 +38,15 @@ class TestHelp:
 
     @pytest.mark.parametrize("name", COMMANDS)
     def test_every_command_has_its_own_with_json(self, name: str) -> None:
-        said = call(name, "-h")
+        command = cli.get_command(click.Context(cli), name)
+        below = (
+            command.list_commands(click.Context(command)) if hasattr(command, "commands") else []
+        )
+        for words in [[name, sub] for sub in below] or [[name]]:
+            said = call(*words, "-h")
 
-        assert (said.code, said.err) == (0, "")
-        assert "--json" in said.out
+            assert (said.code, said.err) == (0, "")
+            assert "--json" in said.out, words
 
     def test_without_a_command_it_is_shown_as_it_is(self) -> None:
         said = call()
