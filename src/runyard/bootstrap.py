@@ -19,8 +19,10 @@ from runyard.store.database import Store
 from runyard.store.upgrade import upgrade
 
 if TYPE_CHECKING:
+    from runyard.engine.loop import Loop
     from runyard.engine.worker import Observer, Worker, WorkerOptions
     from runyard.service.accounts import Accounts
+    from runyard.service.schedules import Schedules
     from runyard.service.signin import SignIn
     from runyard.service.templates import Templates
     from runyard.service.waiting import Reckoning
@@ -78,6 +80,13 @@ def sign_in(settings: Settings, store: Store) -> SignIn:
     return SignIn(store, Signer(settings.secrets or (kept_key(settings.home.secret),)))
 
 
+def schedules(settings: Settings, store: Store, actor: Actor | None = None) -> Schedules:
+    """The requests about schedules."""
+    from runyard.service.schedules import Schedules
+
+    return Schedules(store, actor or operator())
+
+
 def reckoning(settings: Settings, config_path: str | None = None) -> Reckoning:
     """What explanations reckon with, as workers with the same configuration do."""
     from runyard import configfile
@@ -94,7 +103,19 @@ def worker(
     # Imported when needed: a command that only looks must not wait for what it does not use.
     from runyard.engine.worker import Worker
 
-    return Worker(store, settings, options, observer)
+    return Worker(store, settings, options, observer, chores=_chores(settings, store, options))
+
+
+def _chores(settings: Settings, store: Store, options: WorkerOptions) -> list[Loop]:
+    """What workers do for everybody. One that serves a single run does nothing for others."""
+    if options.reserved:
+        return []
+    from runyard.engine.loop import Loop
+    from runyard.service.timekeeper import Timekeeper
+
+    run = settings.home.run
+    keeper = Timekeeper(store, Bounds.of(settings), lambda: presence.wake_workers(run))
+    return [Loop("timekeeper", Timekeeper.INTERVAL, keeper)]
 
 
 def ensure_worker(settings: Settings, config_path: str | None = None) -> bool:

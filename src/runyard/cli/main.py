@@ -32,6 +32,7 @@ COMMANDS = {
     "cancel": ("control", "Cancel jobs or batches."),
     "retry": ("control", "Run jobs that did not pass again."),
     "template": ("template", "Keep job files and run them with other values."),
+    "schedule": ("schedule", "Run templates at times of the calendar."),
     "groups": ("yard", "Show groups: who shares an install, and who holds it."),
     "devices": ("yard", "Show devices and other slots; drain and resume them."),
     "priority": ("yard", "Move a waiting job in line."),

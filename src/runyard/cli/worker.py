@@ -60,6 +60,7 @@ def worker_command(
         frozenset(targets) or None,
         drain_seconds=drain,
         idle_exit=exit_when_idle if background is None else IDLE_SECONDS,
+        keeps_time=background is not None,
     )
     with session() as here:
         if background is None:

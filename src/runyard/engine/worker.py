@@ -61,6 +61,7 @@ class WorkerOptions:
     poll_seconds: float = 1.0  # how often it looks for work that nobody told it of
     drain_seconds: float = 30.0  # how long running jobs may go on after a request to stop
     idle_exit: float | None = None  # leave after so long without work
+    keeps_time: bool = False  # but not while a schedule may make some
 
 
 class Observer:
@@ -90,7 +91,9 @@ class Worker:
         options: WorkerOptions,
         observer: Observer | None = None,
         clock: Clock | None = None,
+        chores: Sequence[Loop] = (),
     ) -> None:
+        """``chores`` are loops that run beside its own, for as long as it works."""
         prefix = presence.RESERVED if options.reserved else "worker-"
         self.id = prefix + job_ids(1)[0][:8]
         self._store = store
@@ -99,6 +102,7 @@ class Worker:
         self._ledger = presence.ledger_path(settings.home.run, self.id)
         self._observer = observer or Observer()
         self._clock = clock or SystemClock()
+        self._chores = chores
         self._places = Places(options.slots, options.at_hand, options.targets)
         self._claimer = Claimer(
             self.id,
@@ -186,7 +190,7 @@ class Worker:
         self._selector = cleanup.enter_context(selectors.DefaultSelector())
         self._selector.register(self._pipe, selectors.EVENT_READ)
         self._selector.register(self._launcher, selectors.EVENT_READ)
-        for loop in self._loops():
+        for loop in [*self._loops(), *self._chores]:
             loop.start()
             cleanup.callback(loop.stop)
 
@@ -366,7 +370,12 @@ class Worker:
         job's time comes, or when the store can be reached again."""
         try:
             with self._store.read() as tx:
-                return schedule.is_expecting(tx, self._claimer.pools, self._claimer.targets)
+                return schedule.is_expecting(
+                    tx,
+                    self._claimer.pools,
+                    self._claimer.targets,
+                    with_schedules=self._options.keeps_time,
+                )
         except StoreBusy as error:
             self._trouble.met(error)
             return True

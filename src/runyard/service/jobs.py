@@ -105,15 +105,9 @@ class Jobs:
     ) -> str | None:
         """Returns the id of what was saved earlier under the key, if anything was."""
 
-        def work(tx: Tx) -> str | None:
-            earlier = submit(tx, rows, batch, pool=pool, key=key, org=self._actor.sees)
-            if earlier is None:
-                quotas.check(tx, self._actor.name, {row.org_id for row in rows}, len(rows))
-                subject = batch.id if batch else rows[0].id
-                audit.note(tx, self._actor, "submit", subject, {"jobs": len(rows)})
-            return earlier
-
-        earlier = self._store.write_together(work, repeatable=bool(key))
+        earlier = self._store.write_together(
+            lambda tx: save(tx, self._actor, rows, batch, pool=pool, key=key), repeatable=bool(key)
+        )
         self.wake_workers()
         return earlier
 
@@ -141,7 +135,7 @@ class Jobs:
         from runyard.store import schedule  # with all that a claim needs, which a look does not
 
         with self._store.read() as tx:
-            return schedule.is_expecting(tx, frozenset({""}))
+            return schedule.is_expecting(tx, frozenset({""}), with_schedules=True)
 
     def members(self, ids: Sequence[str]) -> list[Job]:
         """The jobs meant by ids of jobs and batches, in order of submission."""
@@ -318,6 +312,24 @@ class Jobs:
 def _named_org(spec: JobSpec) -> str | None:
     """The org that a spec names, if it does."""
     return spec.org_id if "org_id" in spec.model_fields_set else None
+
+
+def save(
+    tx: Tx,
+    actor: Actor,
+    rows: Sequence[NewJob],
+    batch: NewBatch | None,
+    *,
+    pool: str = "",
+    key: IdempotencyKey | None = None,
+) -> str | None:
+    """Submit jobs for somebody, within their quota; returns the id of what was saved earlier under
+    the key, if anything was."""
+    earlier = submit(tx, rows, batch, pool=pool, key=key, org=actor.sees)
+    if earlier is None:
+        quotas.check(tx, actor.name, {row.org_id for row in rows}, len(rows))
+        audit.note(tx, actor, "submit", batch.id if batch else rows[0].id, {"jobs": len(rows)})
+    return earlier
 
 
 def _new_attempts(job: Job, seen: int) -> list[Attempt]:

@@ -13,13 +13,13 @@ from runyard.domain.job import JobSpec
 from runyard.domain.placeholders import Wrong
 from runyard.domain.template import LABEL, Template, checked_name
 from runyard.domain.user import Actor
-from runyard.errors import Forbidden, InvalidJobFile, InvalidRequest, NotFound
+from runyard.errors import Conflict, Forbidden, InvalidJobFile, InvalidRequest, NotFound
 from runyard.service import documents, jobfile
 from runyard.service.documents import Document
 from runyard.service.jobfile import FIELDS, PLAIN, Directories, JobFile
 from runyard.service.jobs import Jobs
 from runyard.service.phrases import quoted
-from runyard.store import audit, templates
+from runyard.store import audit, templates, timetable
 from runyard.store.database import Store, Tx
 from runyard.store.templates import TemplateRow
 
@@ -79,12 +79,15 @@ class Templates:
             return [_template(row) for row in templates.some(tx, self._actor.sees, limit, last)]
 
     def remove(self, name: str, org_id: str | None = None) -> None:
-        """Forget a template; what was run from it stays. Raises ``NotFound``."""
+        """Forget a template; what was run from it stays. Raises ``NotFound``, and ``Conflict``
+        while a schedule runs it."""
         self._actor.require_change()
         org = self._seen(org_id, name)
 
         def work(tx: Tx) -> None:
             require_owner(self._actor, template_of(tx, org, name).created_by)
+            if used_by := timetable.of_template(tx, org, name):
+                raise Conflict(f"the schedule {used_by[0]!r} runs it: remove that first")
             templates.remove(tx, org, name)
             audit.note(tx, self._actor, "template.remove", f"{org}/{name}")
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, func, select
 
 from runyard.domain.job import State
 from runyard.domain.lifecycle import Transition
-from runyard.store import moves
+from runyard.store import moves, timetable
 from runyard.store.claim import open_queues
 from runyard.store.database import Tx
 from runyard.store.moves import Move
@@ -36,9 +36,18 @@ def next_due(tx: Tx) -> float | None:
     return None if due is None else max(0.0, due - tx.now)
 
 
-def is_expecting(tx: Tx, pools: frozenset[str], targets: frozenset[str] | None = None) -> bool:
+def is_expecting(
+    tx: Tx,
+    pools: frozenset[str],
+    targets: frozenset[str] | None = None,
+    *,
+    with_schedules: bool = False,
+) -> bool:
     """Whether there is, or will be without anybody's doing, a job to run for a worker of these
-    pools and targets. In this order: a job may be promoted between the two looks."""
+    pools and targets. In this order: a job may be promoted between the looks, and a schedule may
+    submit one."""
+    if with_schedules and timetable.next_due(tx) is not None:
+        return True
     return next_due(tx) is not None or any(
         targets is None or queue.target in targets for queue in open_queues(tx, pools)
     )
