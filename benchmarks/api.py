@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -43,6 +44,8 @@ BATCH_MS = 300.0
 SUBMITS = 400.0  # jobs per second
 LISTENERS = 200
 EVENT_MS = 300.0
+RATE = 5_000_000  # bytes per second of a log
+LINE_MS = 500.0
 FALL = 0.8  # of the submits per second without listeners
 
 
@@ -50,6 +53,7 @@ FALL = 0.8  # of the submits per second without listeners
 class Api:
     """A running server."""
 
+    place: Place
     port: int
     token: str
     some_job: str
@@ -63,6 +67,21 @@ class Api:
         began = time.perf_counter()
         self._ask(CLIENTS, each, ("POST", "/api/v1/jobs", {"command": ["true"]}))
         return CLIENTS * each / (time.perf_counter() - began)
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """A worker on the same home, which first works off what waits."""
+        process = subprocess.Popen(
+            [program("runyard"), "worker", "--slots", "2"],
+            env=self.place.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
     def batch(self) -> float:
         """Milliseconds to accept a batch."""
@@ -83,6 +102,7 @@ def run(bench: Bench) -> Iterator[Figure]:
             yield from _reading(bench, kind, few, many, large)
             yield from _writing(bench, kind, many)
             yield from _listening(bench, kind, many)
+            yield from _following(bench, kind, many)
 
 
 def _reading(bench: Bench, kind: str, few: Api, many: Api, large: int) -> Iterator[Figure]:
@@ -156,9 +176,10 @@ async def _listen(api: Api, each: int) -> tuple[list[float], float]:
 
     Lateness is of single submits; the speed is of many clients, while all listen.
     """
-    late: list[float] = []
     said: dict[str, float] = {}
-    listeners = [asyncio.create_task(_listener(api, said, late)) for _ in range(LISTENERS)]
+    came: list[tuple[str, float]] = []
+    is_over = asyncio.Event()
+    listeners = [asyncio.create_task(_listener(api, came, is_over)) for _ in range(LISTENERS)]
     await asyncio.sleep(1.0)  # all of them have said hello by then
     connection = await http.Connection.open(api.port, api.token)
     for _ in range(10):
@@ -167,6 +188,7 @@ async def _listen(api: Api, each: int) -> tuple[list[float], float]:
         await asyncio.sleep(0.15)
     await asyncio.sleep(0.5)
     connection.close()
+    is_over.set()
     began = time.perf_counter()
     request: http.Request = ("POST", "/api/v1/jobs", {"command": ["true"]})
     await http.latencies(api.port, api.token, CLIENTS, each, lambda _: request)
@@ -174,24 +196,75 @@ async def _listen(api: Api, each: int) -> tuple[list[float], float]:
     for listener in listeners:
         listener.cancel()
     await asyncio.gather(*listeners, return_exceptions=True)
+    # The event may even be here before the submit's own answer.
+    late = [max(0.0, at - said[job]) for job, at in came if job in said]
     if len(late) < LISTENERS * 10:
         raise RuntimeError(f"{len(late)} of {LISTENERS * 10} events arrived")
     return late, speed
 
 
-async def _listener(api: Api, said: dict[str, float], late: list[float]) -> None:
+async def _listener(api: Api, came: list[tuple[str, float]], is_over: asyncio.Event) -> None:
+    """Notes which events came; when that is over, it only listens, as cheaply as it can: what
+    two hundred listeners have to do happens on other machines."""
     connection = await http.Connection.open(api.port, api.token)
     connection.writer.write(f"GET /api/v1/events HTTP/1.1\r\n{connection.head}\r\n".encode())
     try:
         await connection.read_head()
-        while line := await connection.reader.readline():
+        while not is_over.is_set() and (line := await connection.line()):
             if line.startswith(b"data: "):
-                job = json.loads(line[6:])["job_id"]
-                came = time.perf_counter()
-                if job in said:
-                    late.append(max(0.0, came - said[job]))
+                came.append((json.loads(line[6:])["job_id"], time.perf_counter()))
+        while await connection.reader.read(1 << 20):
+            pass
     finally:
         connection.close()
+
+
+def _following(bench: Bench, kind: str, api: Api) -> Iterator[Figure]:
+    with api.worker():
+        late = asyncio.run(_follow(api, bench.size(8, 4)))
+    yield Figure(
+        f"api log follow {kind}",
+        p95(late) * 1000,
+        "ms p95",
+        LINE_MS,
+        less_is_better=True,
+        beside=f"from write to reader, {len(late):,} of the lines at {RATE / 1e6:.0f} MB/s",
+    )
+
+
+# Writes so many bytes a second, in lines that begin with the time at which they were written.
+_WRITER = """
+import sys, time
+rate, seconds = int(sys.argv[1]), float(sys.argv[2])
+began = time.time()
+for turn in range(1, int(seconds * 100) + 1):
+    line = f"{time.time():.6f} ".ljust(99, "x") + "\\n"
+    sys.stdout.write(line * (rate // 100 // 100))
+    sys.stdout.flush()
+    time.sleep(max(0.0, began + turn / 100 - time.time()))
+"""
+
+
+async def _follow(api: Api, length: float) -> list[float]:
+    """How late each line came, one of every piece's ends."""
+    command = [sys.executable, "-c", _WRITER, str(RATE), str(length)]
+    connection = await http.Connection.open(api.port, api.token)
+    _, answer = await connection.ask(
+        "POST", "/api/v1/jobs", {"command": command, "priority": "critical"}
+    )
+    path = f"/api/v1/jobs/{json.loads(answer)['id']}/logs?follow=1"
+    connection.writer.write(f"GET {path} HTTP/1.1\r\n{connection.head}\r\n".encode())
+    await connection.read_head()
+    late: list[float] = []
+    while line := await connection.line():
+        if line.startswith(b"event: end"):
+            break
+        if line.startswith(b"data: "):
+            came = time.time()
+            lines = json.loads(line[6:])["text"].split("\n")[1:-1]
+            late += [came - float(one[:17]) for one in lines[:: max(1, len(lines) // 20)]]
+    connection.close()
+    return late
 
 
 @contextmanager
@@ -206,7 +279,7 @@ def _api(bench: Bench, kind: str, count: int) -> Iterator[Api]:
         store.close()
         say(f"{kind}: {count:,} jobs saved in {taken:.0f} s")
         with _server(place) as port:
-            yield Api(port, token, ids[0])
+            yield Api(place, port, token, ids[0])
 
 
 @contextmanager

@@ -45,6 +45,21 @@ class Connection:
                 length = int(value)
         return int(head.split(" ", 2)[1]), length
 
+    async def line(self) -> bytes:
+        """A line of a stream that has begun; empty at its end. A line may be longer than what the
+        reader keeps."""
+        parts = []
+        while True:
+            try:
+                parts.append(await self.reader.readuntil(b"\n"))
+                break
+            except asyncio.LimitOverrunError as over:
+                parts.append(await self.reader.readexactly(over.consumed))
+            except asyncio.IncompleteReadError as end:
+                parts.append(end.partial)
+                break
+        return b"".join(parts)
+
     def close(self) -> None:
         """Hang up."""
         self.writer.close()
