@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from runyard.domain.user import Actor, AuditEntry
 from runyard.store.database import Tx
+from runyard.store.statement import Statement
 from runyard.store.user_tables import audit
 
 
@@ -25,7 +26,14 @@ def note(
         "subject": subject,
         "data": json.dumps(data) if data else None,
     }
-    tx.conn.execute(insert(audit), values)
+    tx.later(_INSERT, [values])
+
+
+_INSERT = Statement(
+    insert(audit)
+    .inline()
+    .values({c.name: bindparam(c.name) for c in audit.columns if c.name != "seq"})
+)
 
 
 def page(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from runyard.domain.job import WAITING
 from runyard.errors import LimitReached
 from runyard.store.database import Tx
 from runyard.store.schema import groups, jobs, queues
+from runyard.store.statement import Statement
 from runyard.store.user_tables import quotas
 
 EVERYBODY = "*"
@@ -42,9 +43,11 @@ def check(tx: Tx, user: str, orgs: Iterable[str], added: int) -> None:
     counts what the first has added.
     """
     whose = {("user", user), *(("org", org) for org in orgs)}
-    names = {name for _, name in whose} | {EVERYBODY}
-    query = select(quotas).where(quotas.c.name.in_(names)).order_by(quotas.c.kind, quotas.c.name)
-    found = {(row.kind, row.name): row.waiting for row in tx.conn.execute(tx.dialect.lock(query))}
+    found = {
+        (row.kind, row.name): row.waiting
+        for kind, name in sorted(whose)
+        for row in _OF.rows(tx, kind=kind, name=name)
+    }
     for kind, name in sorted(whose):
         most = found.get((kind, name), found.get((kind, EVERYBODY)))
         if most is None:
@@ -55,6 +58,15 @@ def check(tx: Tx, user: str, orgs: Iterable[str], added: int) -> None:
                 f"{kind} {name} may have {most} jobs waiting: {max(0, waiting - added)} wait, and "
                 f"{added} more would be too many"
             )
+
+
+# Everybody's line first, so that two who lock both cannot wait for each other.
+_OF = Statement(
+    select(quotas)
+    .where(quotas.c.kind == bindparam("kind"), quotas.c.name.in_([bindparam("name"), EVERYBODY]))
+    .order_by(quotas.c.name)
+    .with_for_update()
+)
 
 
 def _waiting(tx: Tx, kind: str, name: str, limit: int) -> int:
