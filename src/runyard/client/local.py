@@ -190,8 +190,10 @@ class Runyard:
         fields = dict(job)
         name = "working_dir" if "working_dir" in fields else "cwd"
         cwd = fields.get(name)
-        if cwd is None or isinstance(cwd, str | os.PathLike):
-            fields[name] = os.path.abspath(cwd or "")  # a worker stands elsewhere
+        if cwd is None or cwd == "":  # a worker stands elsewhere
+            fields[name] = os.getcwd()
+        elif isinstance(cwd, str | os.PathLike):
+            fields[name] = os.path.abspath(cwd)
         return fields
 
     def _ensure_worker(self) -> None:

@@ -15,7 +15,7 @@ from runyard.errors import Conflict, NotFound
 from runyard.policy.choose import rank
 from runyard.policy.estimate import UNKNOWN_SECONDS, or_unknown
 from runyard.policy.fits import Scope
-from runyard.store import events, resolve, rules, schema, tallies
+from runyard.store import resolve, rules, schema, tallies
 from runyard.store.database import Tx
 from runyard.store.resolve import chunks
 from runyard.store.schema import (
@@ -134,8 +134,9 @@ def submit(
     tx.dialect.insert_many(tx.conn, job_specs, ("job_seq", "name", "spec"), specs)
     _insert_dependencies(tx, new, seqs, parents)
     _insert_labels(tx, new, seqs)
-    told = (events.record(tx.now, EventKind.SUBMITTED, seq) for seq in seqs)
-    tx.dialect.insert_many(tx.conn, schema.events, events.COLUMNS, told)
+    kind = EventKind.SUBMITTED.value
+    told = ((tx.now, kind, seq) for seq in seqs)
+    tx.dialect.insert_many(tx.conn, schema.events, ("at", "kind", "job_seq"), told)
     # A dependency that has already ended badly treats its new dependents as it did its old ones.
     dead = [p.seq for p in parents.values() if p.state in FINAL and p.state is not State.PASSED]
     resolve.release_dependents(tx, passed=[], ended=dead)
