@@ -92,6 +92,11 @@ def test_nul_is_refused_everywhere(field: dict[str, Any]) -> None:
     refusal(**field)
 
 
+def test_a_limit_that_no_database_holds_is_refused() -> None:
+    assert "less than" in refusal(limit_key="licence", limit=2**31)
+    assert spec(limit_key="licence", limit=2**31 - 1).limit
+
+
 def test_text_in_any_language_is_fine() -> None:
     made = spec(name="Prüfung 测试 🚂", labels={"größe": "zwei\nZeilen"}, env={"X": "a=b\n"})
     assert JobSpec.model_validate_json(made.model_dump_json()) == made

@@ -133,6 +133,7 @@ Instant = Annotated[
 _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Field(pattern=_NO_NUL)]
 ShortText = Annotated[str, Field(min_length=1, max_length=300, pattern=_NO_NUL)]
+MOST_AT_ONCE = 2**31 - 1  # what the databases' whole numbers hold
 EnvName = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
 
 
@@ -176,7 +177,7 @@ class JobSpec(BaseModel):
     run_after: Instant | None = None
     idempotency_key: ShortText | None = None
     limit_key: ShortText | None = None
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1, le=MOST_AT_ONCE)
     labels: dict[ShortText, Text] = Field(default_factory=dict)
     payload: Any = None
     depends_on: list[ShortText] = Field(default_factory=list)
