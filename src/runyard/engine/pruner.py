@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from runyard.execution import logs
-from runyard.store.database import Store
-from runyard.store.prune import prune
+from runyard.store import users
+from runyard.store.database import Store, Tx
+from runyard.store.prune import Pruned, prune
 
 INTERVAL = 600.0
 
@@ -21,7 +22,12 @@ class Pruner:
 
     def __call__(self) -> float | None:
         """Prune some; returns 0 when there may be more."""
-        pruned = self._store.write(lambda tx: prune(tx, tx.now - self._retention), relaxed=True)
+
+        def work(tx: Tx) -> Pruned:
+            users.forget_expired(tx)
+            return prune(tx, tx.now - self._retention)
+
+        pruned = self._store.write(work, relaxed=True)
         for job_id in pruned.job_ids:
             logs.delete(self._logs, job_id)
         return 0.0 if pruned.may_be_more else None

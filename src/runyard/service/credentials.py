@@ -22,6 +22,7 @@ import jwt
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from runyard.config import SHORTEST_SECRET
 from runyard.errors import HomeUnusable, InvalidRequest, NotAuthenticated
 
 SHORTEST_PASSWORD = 10
@@ -52,7 +53,8 @@ def is_password(password: str, kept: str | None) -> bool:
     learns from the clock which users there are."""
     if len(password) > LONGEST_PASSWORD:
         return False
-    return _hasher().verify(password, kept or _nobodys_hash()) and kept is not None
+    nobodys = _nobodys_hash()  # made the first time, whoever it is for
+    return _hasher().verify(password, kept or nobodys) and kept is not None
 
 
 def new_secret() -> str:
@@ -77,9 +79,9 @@ def is_same(digest_a: str, digest_b: str) -> bool:
 
 def kept_key(path: Path) -> str:
     """The key in a file; drawn and kept there the first time."""
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text()
     try:
+        with contextlib.suppress(FileNotFoundError):
+            return _key(path)
         fresh = tempfile.NamedTemporaryFile(  # noqa: SIM115 - its name outlives it, on purpose
             "w", dir=path.parent, prefix=".secret-", delete=False
         )
@@ -91,9 +93,19 @@ def kept_key(path: Path) -> str:
         with contextlib.suppress(FileExistsError):
             os.link(fresh.name, path)
         os.unlink(fresh.name)
-        return path.read_text()
+        return _key(path)
     except OSError as error:
         raise HomeUnusable(f"{path}: {error.strerror}") from error
+
+
+def _key(path: Path) -> str:
+    try:
+        key = path.read_text().strip()
+    except UnicodeDecodeError:
+        key = ""
+    if len(key) < SHORTEST_SECRET:  # with an empty one, everybody could sign
+        raise HomeUnusable(f"{path} holds no key: delete it, and everybody signs in again")
+    return key
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import threading
 from dataclasses import dataclass
 
 from runyard.domain.user import Actor, TokenScope, User
@@ -16,6 +18,10 @@ SESSION_SECONDS = 14 * 86400.0
 # Tries before a pause, by what is tried; many people may share one address.
 FREE_TRIES = {"user": 5, "address": 25}
 LONGEST_PAUSE = 900.0
+# Each check of a password takes tens of megabytes, on purpose: so many are made at once, and so
+# many at most wait for it, since a crowd that signs in must not keep all others waiting.
+_CHECKING = threading.BoundedSemaphore(4)
+_CROWD = threading.BoundedSemaphore(20)
 USED_SECONDS = 60.0  # how exactly the last use of a token is noted
 
 WRONG = "the name or the password is wrong"
@@ -41,27 +47,39 @@ class SignIn:
 
     def by_password(self, name: str, password: str, address: str) -> SignedIn:
         """Raises ``NotAuthenticated``; ``LimitReached`` after too many tries."""
-        with self._store.read() as tx:
-            _throttle(tx, "user", name)
-            _throttle(tx, "address", address)
+
+        def work(tx: Tx) -> users.Identity | None:
+            _count_try(tx, "user", name)
+            _count_try(tx, "address", _network(address))
             try:
-                found = users.named(tx, name)
+                return users.named(tx, name)
             except NotFound:
-                found = None
-        # Outside of the transaction, since it takes long, on purpose.
-        is_right = credentials.is_password(password, found.password_hash if found else None)
+                return None
+
+        if not _CROWD.acquire(blocking=False):
+            raise LimitReached("too many sign in at this moment: try again", retry_after=1.0)
+        try:
+            found = self._store.write(work)
+            # Outside of the transaction, since it takes long, on purpose.
+            with _CHECKING:
+                is_right = credentials.is_password(password, found.password_hash if found else None)
+        finally:
+            _CROWD.release()
         if found is None or not is_right or found.user.disabled_at is not None:
-            self._store.write(lambda tx: _note_failure(tx, name, address))
+            nobody = Actor(name, address=address)
+            self._store.write(lambda tx: audit.note(tx, nobody, "sign_in.failed", name))
             raise NotAuthenticated(WRONG)
         return self._open(found.user, address, "password")
 
     def by_link(self, secret: str, address: str) -> SignedIn:
         """Use up a link. Raises ``NotAuthenticated``."""
-        with self._store.read() as tx:
-            _throttle(tx, "address", address)
-        user = self._store.write(lambda tx: users.take_link(tx, digest(secret)))
+
+        def work(tx: Tx) -> User | None:
+            _count_try(tx, "address", _network(address))
+            return users.take_link(tx, digest(secret))
+
+        user = self._store.write(work)
         if user is None:
-            self._store.write(lambda tx: users.failed(tx, "address", address))
             raise NotAuthenticated("this link has been used, or its time is over")
         return self._open(user, address, "link")
 
@@ -73,12 +91,13 @@ class SignIn:
         hashed = digest(secret)
 
         def work(tx: Tx) -> User | None:
-            found = users.session(tx, session_id)
+            # Locked, so that of two who come at once with the same token the second is noticed.
+            found = users.session(tx, session_id, lock=True)
             if found is None:
                 return None
-            if is_same(found.secret, hashed) and users.renew_session(
-                tx, session_id, hashed, digest(fresh), tx.now + SESSION_SECONDS
-            ):
+            if is_same(found.secret, hashed):
+                until = tx.now + SESSION_SECONDS
+                users.renew_session(tx, session_id, hashed, digest(fresh), until)
                 return found.user
             if found.previous and is_same(found.previous, hashed):
                 users.revoke_session(tx, session_id)
@@ -131,7 +150,7 @@ class SignIn:
         session_id, secret = credentials.new_id(), credentials.new_secret()
 
         def work(tx: Tx) -> None:
-            users.succeeded(tx, user.name)
+            users.succeeded(tx, user.name, _network(address))
             until = tx.now + SESSION_SECONDS
             users.open_session(tx, session_id, user.id, digest(secret), address, until)
             audit.note(tx, actor_of(user, address), "sign_in", user.name, {"by": how})
@@ -156,9 +175,10 @@ def _parts(refresh_token: str) -> tuple[str, str]:
     return session_id, secret
 
 
-def _throttle(tx: Tx, kind: str, name: str) -> None:
-    """Let nobody guess: after some failures, each doubles the pause before the next try."""
-    failures, at = users.failures(tx, kind, name)
+def _count_try(tx: Tx, kind: str, name: str) -> None:
+    """Let nobody guess: after some failures, each doubles the pause before the next try. A try
+    counts as failed from its beginning, so that many at once do not get around the pause."""
+    failures, at = users.count_try(tx, kind, name)
     beyond = failures - FREE_TRIES[kind]
     if beyond < 0:
         return
@@ -167,8 +187,11 @@ def _throttle(tx: Tx, kind: str, name: str) -> None:
         raise LimitReached(f"too many failed tries: wait {left:.0f} s", retry_after=left)
 
 
-def _note_failure(tx: Tx, name: str, address: str) -> None:
-    users.failed(tx, "user", name)
-    users.failed(tx, "address", address)
-    nobody = Actor(name, address=address)
-    audit.note(tx, nobody, "sign_in.failed", name)
+def _network(address: str) -> str:
+    """Whose tries count together: of IPv6, one household has a whole /64 to choose from."""
+    try:
+        if ":" in address:
+            return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))
+    except ValueError:
+        pass
+    return address

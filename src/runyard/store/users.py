@@ -62,11 +62,21 @@ def exist(tx: Tx, *, with_password: bool = False) -> bool:
 
 
 def change(tx: Tx, user_id: int, **values: Any) -> None:
-    """Give columns of a user other values. The last admin stays one: raises ``Conflict``."""
+    """Give columns of a user other values. The last admin stays one: raises ``Conflict``.
+
+    All admins are locked first: of two who go at once, the second sees that the first is gone.
+    """
+    had_admins = tx.conn.execute(tx.dialect.lock(_ADMINS)).all()
     tx.conn.execute(update(users).where(users.c.id == user_id).values(**values))
-    admins = select(func.count()).where(users.c.role == Role.ADMIN.value)
-    if not tx.conn.execute(admins.where(users.c.disabled_at.is_(None))).scalar():
+    if had_admins and not tx.conn.execute(_ADMINS.limit(1)).first():
         raise Conflict("this is the last admin: make somebody else one first")
+
+
+_ADMINS = (
+    select(users.c.id)
+    .where(users.c.role == Role.ADMIN.value, users.c.disabled_at.is_(None))
+    .order_by(users.c.id)
+)
 
 
 def _user(row: Row[Any]) -> User:
@@ -108,9 +118,11 @@ def open_session(
     tx.conn.execute(insert(sessions), values)
 
 
-def session(tx: Tx, session_id: str) -> Session | None:
-    """A session that is neither over nor revoked, of a user who is not disabled."""
-    row = tx.conn.execute(_SESSION, {"id": session_id, "now": tx.now}).one_or_none()
+def session(tx: Tx, session_id: str, *, lock: bool = False) -> Session | None:
+    """A session that is neither over nor revoked, of a user who is not disabled; with ``lock``,
+    nobody else changes it until the transaction ends."""
+    query = tx.dialect.lock(_SESSION) if lock else _SESSION
+    row = tx.conn.execute(query, {"id": session_id, "now": tx.now}).one_or_none()
     return None if row is None else Session(_user(row), row.secret, row.previous)
 
 
@@ -126,14 +138,10 @@ _SESSION = (
 )
 
 
-def renew_session(tx: Tx, session_id: str, old: str, new: str, expires_at: float) -> bool:
-    """Change a session's secret; False if ``old`` is not its secret any more."""
-    query = (
-        update(sessions)
-        .where(sessions.c.id == session_id, sessions.c.secret == old)
-        .values(secret=new, previous=old, expires_at=expires_at)
-    )
-    return bool(tx.conn.execute(query).rowcount)
+def renew_session(tx: Tx, session_id: str, old: str, new: str, expires_at: float) -> None:
+    """Change the secret of a session that is locked."""
+    query = update(sessions).where(sessions.c.id == session_id)
+    tx.conn.execute(query.values(secret=new, previous=old, expires_at=expires_at))
 
 
 def revoke_session(tx: Tx, session_id: str) -> None:
@@ -155,9 +163,11 @@ def _revoke(tx: Tx, table: Any, condition: Any) -> bool:
 
 
 def forget_expired(tx: Tx) -> None:
-    """Delete sessions and links whose time is over."""
+    """Delete sessions and links whose time is over, and failures that do not count any more."""
     tx.conn.execute(delete(sessions).where(sessions.c.expires_at < tx.now))
     tx.conn.execute(delete(login_links).where(login_links.c.expires_at < tx.now))
+    old = login_failures.c.at < tx.now - FORGIVEN_SECONDS
+    tx.conn.execute(delete(login_failures).where(old))
 
 
 # Links.
@@ -263,21 +273,29 @@ def tokens(tx: Tx, user_id: int | None = None) -> Sequence[ApiToken]:
 # Attempts to sign in.
 
 
-def failures(tx: Tx, kind: str, name: str) -> tuple[int, float]:
-    """How often signing in failed in a row, and when last."""
-    row = tx.conn.execute(select(login_failures).filter_by(kind=kind, name=name)).one_or_none()
-    return (0, 0.0) if row is None else (row.failures, row.at)
+FORGIVEN_SECONDS = 3600.0  # after which a row of failures begins anew
 
 
-def failed(tx: Tx, kind: str, name: str) -> None:
-    """Signing in failed once more."""
+def count_try(tx: Tx, kind: str, name: str) -> tuple[int, float]:
+    """Count a try to sign in as failed until it succeeds; returns how many failed in a row before
+    it, and when the last one was.
+
+    The count is locked until the transaction ends: of many who try at once, each sees the others.
+    """
     tx.dialect.insert_missing(
         tx.conn, login_failures, {"kind": kind, "name": name, "failures": 0, "at": tx.now}
     )
+    counted = select(login_failures).filter_by(kind=kind, name=name)
+    row = tx.conn.execute(tx.dialect.lock(counted)).one()
+    failures = row.failures if row.at > tx.now - FORGIVEN_SECONDS else 0
     query = update(login_failures).filter_by(kind=kind, name=name)
-    tx.conn.execute(query.values(failures=login_failures.c.failures + 1, at=tx.now))
+    tx.conn.execute(query.values(failures=failures + 1, at=tx.now))
+    return failures, row.at
 
 
-def succeeded(tx: Tx, name: str) -> None:
-    """A user signed in: what failed before is forgotten."""
+def succeeded(tx: Tx, name: str, address: str) -> None:
+    """A user signed in: what they tried before is forgotten; of the address, which may be that of
+    many, only this try."""
     tx.conn.execute(delete(login_failures).filter_by(kind="user", name=name))
+    query = update(login_failures).filter_by(kind="address", name=address)
+    tx.conn.execute(query.values(failures=login_failures.c.failures - 1))
