@@ -8,11 +8,13 @@ from tests.store.conftest import (
     store,
     store_url,
 )
+from tests.support.hashing import quick_hashes
 
 __all__ = [
     "clock",
     "postgres_of_this_worker",
     "postgres_template",
+    "quick_hashes",
     "sqlite_template",
     "store",
     "store_url",

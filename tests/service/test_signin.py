@@ -15,6 +15,7 @@ from runyard.service.accounts import LINK_SECONDS, Accounts
 from runyard.service.credentials import Signer
 from runyard.service.signin import ACCESS_SECONDS, FREE_TRIES, SESSION_SECONDS, SignIn
 from runyard.store.database import Store
+from tests.support.hashing import SLOW
 
 KEY = "k" * 40
 PASSWORD = "correct horse"
@@ -137,6 +138,11 @@ def test_another_password_ends_the_sessions(sign_in: SignIn, accounts: Accounts)
     with pytest.raises(NotAuthenticated):
         sign_in.bearer(done.access_token, HERE)
     sign_in.by_password("max", "another horse", HERE)
+
+
+def test_a_hash_takes_its_time() -> None:
+    """And memory; other tests do not wait for it."""
+    assert SLOW().hash(PASSWORD).startswith("$argon2id$v=19$m=65536,t=3,")
 
 
 # Signed tokens.

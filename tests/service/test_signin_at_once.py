@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pwdlib import PasswordHash
-from pwdlib.hashers.argon2 import Argon2Hasher
 
 from runyard.clock import ManualClock
 from runyard.domain.user import Actor, Role
 from runyard.engine.pruner import Pruner
 from runyard.errors import Conflict, HomeUnusable, LimitReached, NotAuthenticated
-from runyard.service import credentials, signin
+from runyard.service import signin
 from runyard.service.accounts import Accounts
 from runyard.service.credentials import Signer, kept_key
 from runyard.service.signin import FREE_TRIES, SESSION_SECONDS, SignIn
@@ -27,16 +24,6 @@ from tests.store.support import in_parallel
 PASSWORD = "correct horse"
 HERE = "192.0.2.7"
 ROUNDS = 8
-
-
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hashes are slow on purpose, but it is not their slowness that is tested here."""
-    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))
-    monkeypatch.setattr(credentials, "_hasher", cache(lambda: cheap))
-    credentials._nobodys_hash.cache_clear()
-    yield
-    credentials._nobodys_hash.cache_clear()
 
 
 @pytest.fixture

@@ -16,9 +16,16 @@ from tests.store.conftest import (
     sqlite_template,
     store_url,
 )
+from tests.support.hashing import quick_hashes
 from tests.support.serving import Serving, serving
 
-__all__ = ["postgres_of_this_worker", "postgres_template", "sqlite_template", "store_url"]
+__all__ = [
+    "postgres_of_this_worker",
+    "postgres_template",
+    "quick_hashes",
+    "sqlite_template",
+    "store_url",
+]
 
 
 @pytest.fixture
