@@ -228,7 +228,8 @@ class TestSlots:
     def test_no_more_run_at_once_than_there_are(
         self, yard: Runyard, home: Path, tmp_path: Path
     ) -> None:
-        line = "echo >>$$.on; ls *.on | wc -l >>most; sleep 0.05; rm $$.on"
+        meet = "touch $$.on $$.here; until [ $(ls | grep -c here) -ge 3 ]; do sleep 0.02; done"
+        line = f"{meet}; ls *.on | wc -l >>most; sleep 0.05; rm $$.on"
         yard.submit_batch({"command": line, "cwd": str(tmp_path)} for _ in range(20))
         work(home, slots=3)
 
