@@ -34,6 +34,8 @@ TRANSITIONS = [
     Transition.skip(),
     Transition.reopen(0),
     Transition.reopen(1),
+    Transition.complete(was_running=False),
+    Transition.complete(was_running=True),
     *UNBEGUN,
 ]
 INFRA = (EventKind.LOST, EventKind.SETUP_FAILED)

@@ -179,7 +179,7 @@ class Transition:
         """Somebody declares that the job has done what it was for."""
         return cls(
             EventKind.COMPLETED,
-            WAITING | _RUNNING,
+            _RUNNING if was_running else WAITING,
             State.PASSED,
             attempt=AttemptState.CANCELLED if was_running else None,
         )
