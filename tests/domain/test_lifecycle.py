@@ -32,10 +32,10 @@ TRANSITIONS = [
     Transition.cancel(),
     Transition.cancel_running(None),
     Transition.skip(),
+    Transition.complete(),
+    Transition.complete_running(),
     Transition.reopen(0),
     Transition.reopen(1),
-    Transition.complete(was_running=False),
-    Transition.complete(was_running=True),
     *UNBEGUN,
 ]
 INFRA = (EventKind.LOST, EventKind.SETUP_FAILED)

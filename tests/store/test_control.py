@@ -1,13 +1,13 @@
-"""Cancel, retry and adopt: what people change about jobs that exist."""
+"""Cancel, complete, retry and adopt: what people change about jobs that exist."""
 
 import pytest
 
 from runyard.clock import ManualClock
 from runyard.domain.event import EventKind
-from runyard.domain.job import State
+from runyard.domain.job import AttemptState, State
 from runyard.domain.lifecycle import Cause, Outcome
 from runyard.errors import Conflict
-from runyard.store import control, registry
+from runyard.store import control, leases, registry
 from runyard.store.control import Cancelled
 from runyard.store.database import Store
 from runyard.store.moves import Move
@@ -15,6 +15,7 @@ from runyard.store.registry import WorkerInfo
 from runyard.store.schedule import promote
 from tests.store.support import (
     FAIL,
+    LEASE,
     batch,
     claim,
     finish,
@@ -107,6 +108,54 @@ def test_a_whole_batch_of_many_is_cancelled(store: Store) -> None:
 
 
 # Retry
+
+
+# Complete
+
+
+def complete(store: Store, *seqs: int) -> list[Move]:
+    return store.write(lambda tx: control.complete(tx, seqs))
+
+
+def test_a_waiting_job_is_declared_passed(store: Store, clock: ManualClock) -> None:
+    seqs = submit(
+        store,
+        "queued",
+        new("delayed", run_after=clock.now() + 9),
+        new("blocked", needs=[0]),
+        batch="b-1",
+    )
+    complete(store, *seqs)
+    assert states(store, *seqs) == [State.PASSED] * 3
+    assert history(store, seqs[0])[-1] is EventKind.COMPLETED
+    assert batch(store, "b-1").passed == 3
+    assert claim(store, 5) == []
+
+
+def test_what_waits_for_a_completed_job_goes_on(store: Store) -> None:
+    parent, child = submit(store, "parent", new("child", needs=[0]))
+    complete(store, parent)
+    assert states(store, parent, child) == [State.PASSED, State.QUEUED]
+
+
+def test_whoever_runs_a_completed_job_loses_it(store: Store, clock: ManualClock) -> None:
+    (seq,) = submit(store, "unit")
+    (claimed,) = claim(store)
+    clock.advance(3)
+    complete(store, seq)
+    assert states(store, seq) == [State.PASSED]
+    assert [attempt.state for attempt in get(store, seq).attempts] == [AttemptState.CANCELLED]
+    assert store.write(lambda tx: leases.renew(tx, "w1", LEASE)).held == frozenset()
+    late = finish(store, claimed, FAIL)
+    assert (late.moves, states(store, seq)) == ([], [State.PASSED])
+
+
+def test_a_job_that_is_over_cannot_be_completed(store: Store) -> None:
+    waiting, over = submit(store, "waiting", new("over", priority=8))
+    run_next(store, FAIL)
+    with pytest.raises(Conflict, match="is failed already"):
+        complete(store, waiting, over)
+    assert states(store, waiting, over) == [State.QUEUED, State.FAILED]
 
 
 def test_a_failed_job_is_reopened_with_a_fresh_budget(store: Store, clock: ManualClock) -> None:

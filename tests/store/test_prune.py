@@ -5,8 +5,9 @@ from sqlalchemy import func, select
 
 from runyard.clock import ManualClock
 from runyard.domain.job import State
-from runyard.errors import NotFound
-from runyard.store import control, tallies
+from runyard.errors import Conflict, NotFound
+from runyard.store import control, tallies, views
+from runyard.store import prune as prunes
 from runyard.store import submit as submits
 from runyard.store.database import Store
 from runyard.store.prune import CHUNK, Pruned
@@ -161,3 +162,59 @@ def test_a_number_is_never_given_twice(store: Store, clock: ManualClock) -> None
     claim(store)
     finish(store, stale, FAIL)
     assert row(store, young).state == State.RUNNING
+
+
+# Purge
+
+
+def purge(store: Store, *seqs: int) -> list[str]:
+    return store.write(lambda tx: prunes.purge(tx, seqs))
+
+
+def purge_batch(store: Store, batch_id: str) -> list[str]:
+    return store.write(lambda tx: prunes.purge_batch(tx, views.batch_seq_of(tx, batch_id)))
+
+
+def test_a_job_that_ended_is_purged_with_all_that_hangs_on_it(store: Store) -> None:
+    gone, kept = submit(store, new("gone", labels={"suite": "unit"}), "kept")
+    job_id = get(store, gone).id
+    run_next(store)
+    assert purge(store, gone) == [job_id]
+    with pytest.raises(NotFound):
+        get(store, gone)
+    assert states(store, kept) == [State.QUEUED]
+    counts = left(store)
+    assert (counts["jobs"], counts["attempts"], counts["job_labels"]) == (1, 0, 0)
+
+
+def test_a_job_that_is_needed_is_not_purged(store: Store) -> None:
+    parent, child = submit(store, "parent", new("child", needs=[0]))
+    with pytest.raises(Conflict, match="is queued: cancel it first"):
+        purge(store, parent)
+    run_next(store)
+    with pytest.raises(Conflict, match="other jobs still wait"):
+        purge(store, parent)
+    run_next(store)
+    assert len(purge(store, parent)) == 1
+    assert states(store, child) == [State.PASSED]
+
+
+def test_a_batch_is_purged_as_a_whole(store: Store) -> None:
+    key = IdempotencyKey("default", "k", "d")
+    first, _ = submit(store, "one", "two", batch="b-1", key=key)
+    run_next(store)
+    with pytest.raises(Conflict, match="part of a batch"):
+        purge(store, first)
+    with pytest.raises(Conflict, match="cancel it first"):
+        purge_batch(store, "b-1")
+    assert batch(store, "b-1").total == 2
+    run_next(store)
+    assert len(purge_batch(store, "b-1")) == 2
+    counts = left(store)
+    assert [counts[name] for name in ("jobs", "batches", "idempotency_keys", "events")] == [0] * 4
+
+
+def test_an_empty_batch_is_purged(store: Store) -> None:
+    submit(store, batch="b-1")
+    assert purge_batch(store, "b-1") == []
+    assert left(store)["batches"] == 0

@@ -175,14 +175,14 @@ class Transition:
         )
 
     @classmethod
-    def complete(cls, was_running: bool) -> Transition:
-        """Somebody declares that the job has done what it was for."""
-        return cls(
-            EventKind.COMPLETED,
-            _RUNNING if was_running else WAITING,
-            State.PASSED,
-            attempt=AttemptState.CANCELLED if was_running else None,
-        )
+    def complete(cls) -> Transition:
+        """Somebody declares that a waiting job has done what it was for."""
+        return cls(EventKind.COMPLETED, WAITING, State.PASSED)
+
+    @classmethod
+    def complete_running(cls) -> Transition:
+        """The same of a running job, whose attempt is ended."""
+        return cls(EventKind.COMPLETED, _RUNNING, State.PASSED, attempt=AttemptState.CANCELLED)
 
 
 _RUNNING = frozenset({State.RUNNING})

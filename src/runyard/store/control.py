@@ -89,7 +89,7 @@ def complete(tx: Tx, seqs: Sequence[int]) -> list[Move]:
         for row in tx.conn.execute(running(jobs.c.seq.in_(part))).all():
             move = Move.of(
                 row,
-                Transition.complete(was_running=True),
+                Transition.complete_running(),
                 State.RUNNING,
                 fence=row.fence,
                 used=unexpected(row, tx.now - row.claimed_at),
@@ -97,11 +97,7 @@ def complete(tx: Tx, seqs: Sequence[int]) -> list[Move]:
             record_attempts(tx, [(row, move)])
             made.append(move)
         rows = tx.conn.execute(tx.dialect.lock(_BY_SEQ), {"seqs": part}).all()
-        made += [
-            Move.of(row, Transition.complete(was_running=False))
-            for row in rows
-            if row.state in WAITING
-        ]
+        made += [Move.of(row, Transition.complete()) for row in rows if row.state in WAITING]
     moves.apply(tx, made)
     return made + settle(tx, made)
 
