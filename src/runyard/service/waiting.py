@@ -50,6 +50,16 @@ def explain(tx: Tx, seq: int, job: Job, reckoning: Reckoning) -> Explanation:
     return _with_forecast(found, seen, seq, job.target)
 
 
+def briefly(tx: Tx, seq: int, job: Job, reckoning: Reckoning) -> Explanation:
+    """What keeps a queued job, without its place in line: at the cost of a glance."""
+    since = tx.now - LIVE_LEASES * reckoning.lease_seconds
+    placed = views.placement(tx, seq)
+    here = _Places(tx, job, registry.live(tx, since), placed.pool)
+    if not here.ready:
+        return here.why_none()
+    return _reason(tx, seq, job, placed, rules.read(tx, lock=False), here)
+
+
 class _Places:
     """The slots that may ever run a job."""
 

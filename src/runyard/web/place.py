@@ -10,6 +10,7 @@ from runyard.domain.explanation import Explanation
 from runyard.domain.user import Actor
 from runyard.service.accounts import Accounts
 from runyard.service.jobs import Jobs
+from runyard.service.lookout import Lookout
 from runyard.service.signin import SignIn
 from runyard.service.templates import Templates
 from runyard.service.waiting import Reckoning
@@ -47,6 +48,10 @@ class Place:
     def accounts(self, actor: Actor) -> Accounts:
         """The requests about users, tokens and the audit."""
         return bootstrap.accounts(self.settings, self.store, actor)
+
+    def lookout(self, actor: Actor) -> Lookout:
+        """What pages show of it all."""
+        return Lookout(self.store, actor, self.reckoning)
 
     def explain(self, actor: Actor, job_id: str) -> Explanation:
         """Why a job is where it is."""

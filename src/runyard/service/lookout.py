@@ -1,0 +1,88 @@
+"""What people look at who want to see it all: figures, what runs and waits, timelines, graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runyard.domain.explanation import Explanation
+from runyard.domain.job import Job
+from runyard.domain.user import Actor
+from runyard.service import waiting
+from runyard.service.waiting import Reckoning
+from runyard.store import glance, registry, spans, views
+from runyard.store.database import Store, Tx
+from runyard.store.glance import Figures
+from runyard.store.registry import LIVE_LEASES
+from runyard.store.spans import Node, Span
+from runyard.store.yard import OpenQueue
+
+MOST_SPANS = 1_000  # of one timeline
+MOST_NODES = 150  # of one graph
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A group with queued jobs, the first of them, and what keeps that one."""
+
+    queue: OpenQueue
+    job: Job
+    why: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The yard at a glance; ``workers`` is how many live."""
+
+    figures: Figures
+    workers: int
+    running: Sequence[Job]
+    waiting: Sequence[Waiting]
+
+
+class Lookout:
+    """The views of a store that ``actor`` may have."""
+
+    def __init__(self, store: Store, actor: Actor, reckoning: Reckoning) -> None:
+        self._store = store
+        self._sees = actor.sees
+        self._reckoning = reckoning
+
+    def sight(self, most_running: int, most_waiting: int) -> Sight:
+        """Everything at a glance, with at most so many running jobs and waiting groups."""
+        with self._store.read() as tx:
+            since = tx.now - LIVE_LEASES * self._reckoning.lease_seconds
+            return Sight(
+                glance.figures(tx, self._sees),
+                len(registry.live(tx, since)),
+                glance.running(tx, most_running, self._sees),
+                [self._why(tx, queue) for queue in glance.waiting(tx, most_waiting, self._sees)],
+            )
+
+    def _why(self, tx: Tx, queue: OpenQueue) -> Waiting:
+        job = views.get(tx, queue.seq)
+        return Waiting(queue, job, waiting.briefly(tx, queue.seq, job, self._reckoning))
+
+    def timeline(self, batch_id: str) -> list[Span]:
+        """The attempts of a batch, the last ``MOST_SPANS`` of them, in order of their beginning."""
+        with self._store.read() as tx:
+            return spans.of_batch(tx, self._batch(tx, batch_id), MOST_SPANS)
+
+    def lately(self, seconds: float) -> tuple[float, list[Span]]:
+        """What slots did in so many seconds until now, and when that time began."""
+        with self._store.read() as tx:
+            since = tx.now - seconds
+            return since, spans.lately(tx, since, MOST_SPANS, self._sees)
+
+    def has_graph(self, batch_id: str) -> bool:
+        """Whether any member of a batch depends on another job."""
+        with self._store.read() as tx:
+            return spans.has_graph(tx, self._batch(tx, batch_id))
+
+    def graph(self, batch_id: str) -> list[Node]:
+        """The first ``MOST_NODES`` members of a batch and what they need."""
+        with self._store.read() as tx:
+            return spans.graph(tx, self._batch(tx, batch_id), MOST_NODES)
+
+    def _batch(self, tx: Tx, batch_id: str) -> int:
+        return views.batch_seq_of(tx, batch_id, self._sees)
