@@ -290,6 +290,18 @@ def test_events_are_told_and_told_again(
 
 
 @on_sqlite
+def test_a_log_is_followed_from_anywhere(member: httpx.Client, worker: Any) -> None:
+    job = submit(member, {"command": "echo one; echo two", "name": "x"})
+    where = f"{API}/jobs/{job['id']}/logs"
+    with member.stream("GET", where, params={"follow": 1}) as answer:
+        assert list(messages(answer))[-1][0] == "end"
+    params = {"follow": 1, "attempt": 1, "offset": 4, "stderr_offset": 0}
+    with member.stream("GET", where, params=params) as answer:
+        assert [data["text"] for event, data in messages(answer) if event == "stdout"] == ["two\n"]
+    assert member.get(where, params={"follow": 1, "attempt": 7}).status_code == 404
+
+
+@on_sqlite
 def test_groups_are_shown_as_readable_json(member: httpx.Client) -> None:
     submit(member, {**TRUE, "app_version_id": "v1", "target": "emulator"})
     answer = member.get("/debug/groups")

@@ -20,7 +20,8 @@ import anyio.to_thread
 from fastapi.responses import StreamingResponse
 
 from runyard.domain.event import EventKind
-from runyard.errors import RunyardError
+from runyard.domain.job import Job
+from runyard.errors import NotFound, RunyardError
 from runyard.execution import logs
 from runyard.service.jobs import Jobs
 from runyard.store import feed
@@ -289,6 +290,14 @@ async def follow_logs(
             yield STILL_HERE
             silent = 0.0
         await asyncio.sleep(LOOK_SECONDS)
+
+
+def position(job: Job, attempt: int, out: int, err: int) -> str:
+    """Where in the output of an attempt to begin, as the id of a last message."""
+    fences = {one.number: one.fence for one in job.attempts}
+    if attempt not in fences:
+        raise NotFound(f"job {job.id} has no attempt {attempt}")
+    return f"{fences[attempt]}.{out}.{err}"
 
 
 def _position(last: str | None) -> list[int]:

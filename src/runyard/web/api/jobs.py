@@ -143,11 +143,14 @@ async def read_logs(
     limit: Annotated[int, Query(ge=1, le=1 << 26, description="Bytes of each")] = 1 << 20,
     follow: bool = False,
 ) -> LogPiece | StreamingResponse:
-    """A piece of what a job wrote; or, with ``follow``, all of it as it appears, until its end."""
+    """A piece of what a job wrote; or, with ``follow``, all of it as it appears, until its end.
+    With an ``attempt``, it is followed from there, and the offsets, on."""
     jobs = here.jobs(caller)
     job = await live.in_thread(jobs.get, job_id)
     if follow:
         last = request.headers.get("last-event-id")
+        if last is None and attempt is not None:
+            last = live.position(job, attempt, offset, stderr_offset)
         return live.stream(live.follow_logs(request.app.state.newsroom, jobs, job.id, last))
     files = jobs.log_paths(job, attempt, step)
     out = await live.in_thread(logs.piece, files.stdout, offset, limit)
