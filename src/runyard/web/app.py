@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from runyard import __version__
-from runyard.web import faults, guards
+from runyard.web import faults, guards, pages
 from runyard.web.api import auth, batches, jobs, people, several, system, templates, yard
 from runyard.web.live import Newsroom
 from runyard.web.place import Place
@@ -36,6 +36,7 @@ def create_app(place: Place) -> FastAPI:
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(yard.debug)
+    pages.install(app)
     return app
 
 

@@ -84,16 +84,17 @@ def headers_of(error: errors.RunyardError) -> dict[str, str]:
 
 def install(app: FastAPI) -> None:
     """Answer errors of an application so."""
-    app.add_exception_handler(errors.RunyardError, _answer)
-    app.add_exception_handler(RequestValidationError, _unprocessable)
+    app.add_exception_handler(errors.RunyardError, answer)
+    app.add_exception_handler(RequestValidationError, unprocessable)
 
 
-def _answer(request: Request, error: Exception) -> JSONResponse:
+def answer(request: Request, error: Exception) -> JSONResponse:
+    """An expected error as JSON."""
     assert isinstance(error, errors.RunyardError)
     return JSONResponse({"detail": str(error)}, status_of(error), headers_of(error))
 
 
-def _unprocessable(request: Request, error: Exception) -> JSONResponse:
+def unprocessable(request: Request, error: Exception) -> JSONResponse:
     """Without what was sent: it may be a secret, huge, or nothing that JSON can hold."""
     assert isinstance(error, RequestValidationError)
     places = [

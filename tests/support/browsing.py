@@ -1,0 +1,67 @@
+"""A browser that runs no scripts: keeps cookies, and sends forms with their session's mark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from runyard import bootstrap
+from runyard.domain.user import Actor, Role
+from runyard.web.callers import COOKIE
+from tests.support.serving import Serving
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Somebody who looks at pages."""
+
+    client: httpx.Client
+    url: str
+
+    def sign_in(self, name: str, password: str) -> Browser:
+        answer = self.client.post("/login", data={"name": name, "password": password})
+        assert answer.status_code == 303, answer.text
+        return self
+
+    def come_in(self, here: Serving, name: str, role: Role, org: str = "default") -> Browser:
+        """As a new user without a password, by a link: quicker than hashing one."""
+        here.accounts.add(name, role, org)
+        answer = self.client.get(f"/login?link={here.accounts.login_link(name)}")
+        assert answer.status_code == 303, answer.text
+        return self
+
+    def get(self, path: str) -> httpx.Response:
+        """A page, or where it leads to."""
+        return self.client.get(path)
+
+    def mark(self) -> str:
+        """What the forms of this session carry."""
+        found = re.search(r'name="mark" value="([0-9a-f]+)"', self.get("/").text)
+        assert found
+        return found[1]
+
+    def post(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form of one of our pages."""
+        return self.client.post(path, data={"mark": self.mark(), **fields})
+
+    def make(self, **fields: str) -> str:
+        """Submit by the form; the path of what was made."""
+        answer = self.post("/submit", **fields)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"].removesuffix("?said=submitted")
+
+    def actor(self, here: Serving) -> Actor:
+        """Who it is."""
+        sign_in = bootstrap.sign_in(here.settings, here.store)
+        return sign_in.cookie(self.client.cookies[COOKIE], "test")[0]
+
+
+@contextmanager
+def browser(url: str, cookies: Mapping[str, str] | None = None) -> Iterator[Browser]:
+    """A browser until the block ends."""
+    with httpx.Client(base_url=url, cookies=dict(cookies or {}), timeout=30) as client:
+        yield Browser(client, url)

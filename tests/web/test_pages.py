@@ -1,0 +1,358 @@
+"""The pages as a browser without scripts gets them: who may see what, and whose forms count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from runyard import bootstrap
+from runyard.domain.user import Role
+from runyard.service.jobs import Jobs
+from runyard.web.callers import COOKIE
+from runyard.web.pages.visit import local_path
+from tests.store.support import on_sqlite
+from tests.support.browsing import Browser, browser
+from tests.support.serving import PASSWORD, Serving
+
+
+@pytest.fixture
+def ada(here: Serving) -> Iterator[Browser]:
+    """An admin who has signed in."""
+    with browser(here.url) as one:
+        yield one.come_in(here, "ada", Role.ADMIN)
+
+
+@pytest.fixture
+def max_(here: Serving) -> Iterator[Browser]:
+    """A member of acme who has signed in."""
+    with browser(here.url) as one:
+        yield one.come_in(here, "max", Role.MEMBER, "acme")
+
+
+@pytest.fixture
+def vic(here: Serving) -> Iterator[Browser]:
+    """A viewer of acme who has signed in."""
+    with browser(here.url) as one:
+        yield one.come_in(here, "vic", Role.VIEWER, "acme")
+
+
+@pytest.fixture
+def jobs(here: Serving) -> Jobs:
+    """What the operator may do, without a page."""
+    return bootstrap.jobs(here.settings, here.store)
+
+
+# Signing in.
+
+
+@on_sqlite
+def test_without_a_session_every_page_leads_to_the_form(here: Serving) -> None:
+    with browser(here.url) as nobody:
+        for path in ("/", "/jobs", "/jobs?state=failed", "/batches/b-1", "/submit"):
+            answer = nobody.get(path)
+            assert answer.status_code == 303
+            assert answer.headers["location"].startswith("/login")
+        assert (
+            nobody.get("/jobs?state=failed")
+            .headers["location"]
+            .endswith("next=/jobs%3Fstate%3Dfailed")
+        )
+
+
+@on_sqlite
+def test_a_link_signs_in_once(here: Serving) -> None:
+    here.accounts.add("ada", Role.ADMIN)
+    link = here.accounts.login_link("ada")
+    with browser(here.url) as one:
+        answer = one.get(f"/login?link={link}")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert "Overview" in one.get("/").text
+    with browser(here.url) as other:
+        answer = other.get(f"/login?link={link}")
+        assert answer.status_code == 401
+        assert "has been used" in answer.text
+
+
+@on_sqlite
+def test_the_cookie_is_kept_from_scripts_and_other_sites(here: Serving) -> None:
+    here.user("ada", Role.ADMIN)
+    data = {"name": "ada", "password": PASSWORD}
+    with browser(here.url) as one:
+        kept = one.client.post("/login", data=data).headers["set-cookie"]
+        assert kept.startswith(f"{COOKIE}=")
+        assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(kept.split("; "))
+        assert "Secure" not in kept
+        behind = {"x-forwarded-proto": "https"}
+        assert (
+            "Secure" in one.client.post("/login", data=data, headers=behind).headers["set-cookie"]
+        )
+
+
+@on_sqlite
+def test_a_wrong_password_is_refused_and_guessing_slowed(here: Serving) -> None:
+    here.user("ada", Role.ADMIN)
+    with browser(here.url) as one:
+        answers = [
+            one.client.post("/login", data={"name": "ada", "password": f"wrong {n}"})
+            for n in range(6)
+        ]
+        assert "The name or the password is wrong" in answers[0].text
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429]
+        assert answers[-1].headers["retry-after"]
+        assert COOKIE not in one.client.cookies
+
+
+@on_sqlite
+def test_signing_in_leads_on_only_to_pages_of_ours(here: Serving) -> None:
+    here.user("ada", Role.ADMIN)
+    with browser(here.url) as one:
+        for wanted, got in (("/jobs?q=x", "/jobs?q=x"), ("https://evil.example/", "/")):
+            data = {"name": "ada", "password": PASSWORD, "next": wanted}
+            assert one.client.post("/login", data=data).headers["location"] == got
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("//evil.example", "///evil.example", "https://evil.example", "javascript:alert(1)"),
+        *("/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "", "x"),
+    ],
+)
+def test_no_other_site_is_gone_on_to(path: str) -> None:
+    assert local_path(path) == "/"
+
+
+@on_sqlite
+def test_signing_out_ends_the_session(here: Serving, ada: Browser) -> None:
+    cookies = dict(ada.client.cookies)
+    answer = ada.post("/logout")
+    assert answer.headers["location"] == "/login"
+    with browser(here.url, cookies=cookies) as thief:
+        assert thief.get("/").status_code == 303
+
+
+# Forms.
+
+
+@on_sqlite
+def test_a_form_of_another_site_changes_nothing(ada: Browser, jobs: Jobs) -> None:
+    good = {"mark": ada.mark(), "command": "true"}
+    assert ada.client.post("/submit", data={"command": "true"}).status_code == 403
+    assert ada.client.post("/submit", data={**good, "mark": "0" * 64}).status_code == 403
+    for headers in (
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ):
+        assert ada.client.post("/submit", data=good, headers=headers).status_code == 403
+    bearer = ada.client.post("/api/v1/jobs", json={"command": "true"})
+    assert bearer.status_code == 403  # a cookie alone changes nothing over REST either
+    assert jobs.batch_page().batches == []
+    assert ada.client.post("/submit", data=good, headers={"origin": ada.url}).status_code == 303
+
+
+@on_sqlite
+def test_the_mark_of_one_session_is_none_of_another(here: Serving, ada: Browser) -> None:
+    with browser(here.url) as again:
+        again.come_in(here, "bob", Role.ADMIN)
+        data = {"mark": ada.mark(), "command": "true"}
+        assert again.client.post("/submit", data=data).status_code == 403
+
+
+# What is shown.
+
+
+def test_the_overview_shows_what_waits_and_why(max_: Browser) -> None:
+    max_.make(command="exit 3", name="odd one", build="v1", target="emulator")
+    text = max_.get("/").text
+    assert "odd one" in text
+    assert "No worker is running" in text
+    assert 'data-events="/api/v1/events"' in text
+
+
+@on_sqlite
+def test_each_line_becomes_a_job_of_a_batch(max_: Browser) -> None:
+    page = max_.get(max_.make(command="echo 1\n\n echo 2 \n", name="two", each_line="1")).text
+    assert "<h1>two</h1>" in page
+    assert "0 of 2 ended" in page
+    assert page.count('id="row-') == 2
+    assert "two" in max_.get("/batches").text
+
+
+@on_sqlite
+def test_what_is_wrong_with_a_form_is_said_beside_what_was_filled_in(max_: Browser) -> None:
+    answer = max_.post("/submit", command="echo <b>kept</b>", timeout="soon", target="phone")
+    assert answer.status_code == 400
+    assert "Timeout is &#39;soon&#39;; it must be a number" in answer.text
+    assert "echo &lt;b&gt;kept&lt;/b&gt;</textarea>" in answer.text
+    assert 'value="phone"' in answer.text
+
+
+@on_sqlite
+def test_names_are_shown_and_not_obeyed(max_: Browser) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=x>"
+    made = max_.make(command=evil, name=evil, labels=f"{evil}={evil}")
+    for path in (made, "/jobs", "/", f"/jobs?q={evil}"):
+        text = max_.get(path).text
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+@on_sqlite
+def test_no_page_needs_what_the_policy_forbids(max_: Browser) -> None:
+    made = max_.make(command="true", name="x")
+    batch = max_.make(command="true", each_line="1")
+    views = [batch, f"{batch}?view=timeline", f"{batch}?view=graph"]
+    for path in ("/", "/jobs", "/batches", "/submit", made, *views, "/nothing"):
+        answer = max_.get(path)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(r"<[^>]+\s(style|on\w+)=", answer.text)
+        assert not re.search(r"<script(?![^>]*\ssrc=\"/static/)", answer.text)
+        assert not re.search(r"(src|href|action)=\"(https?:)?//", answer.text)
+
+
+@on_sqlite
+def test_an_accessible_skeleton(max_: Browser) -> None:
+    text = max_.get("/").text
+    assert text.count("<main") == text.count("<h1>") == 1
+    for part in ('<html lang="en">', 'aria-label="Main"', 'aria-current="page"', 'class="skip"'):
+        assert part in text
+
+
+def test_jobs_are_filtered_and_paged(max_: Browser) -> None:
+    lines = "\n".join(f"echo {n}" for n in range(60))
+    batch = max_.make(command=lines, name="many", each_line="1")
+    for path in ("/jobs?", f"{batch}?"):
+        first = max_.get(path).text
+        assert first.count('id="row-') == 50
+        older = re.search(r'rel="next" href="\?([^"]+)"', first)
+        assert older
+        rest = max_.get(path + older[1].replace("&amp;", "&")).text
+        assert rest.count('id="row-') == 10
+    assert max_.get("/jobs?q=echo+59").text.count('id="row-') == 1
+    assert max_.get("/jobs?state=failed").text.count('id="row-') == 0
+    assert max_.get(f"{batch}?state=queued&q=echo+1").text.count('id="row-') == 11
+
+
+@on_sqlite
+def test_a_job_is_cancelled_retried_and_deleted(max_: Browser) -> None:
+    job = max_.make(command="true", name="one")
+    assert "Declare passed" in max_.get(job).text
+    assert max_.post(f"{job}/priority", value="8").status_code == 303
+    assert max_.post(f"{job}/priority", value="99").status_code == 400
+    assert max_.post(f"{job}/cancel").headers["location"] == f"{job}?said=cancelled"
+    page = max_.get(f"{job}?said=cancelled").text
+    assert "Cancelled; what runs ends" in page
+    assert "Retry" in page
+    max_.post(f"{job}/retry")
+    assert max_.post(f"{job}/purge").status_code == 409
+    max_.post(f"{job}/complete")
+    assert max_.post(f"{job}/purge").headers["location"] == "/jobs?said=purged"
+    assert max_.get(job).status_code == 404
+
+
+def test_a_batch_is_cancelled_retried_and_deleted(max_: Browser) -> None:
+    batch = max_.make(command="a\nb", each_line="1")
+    assert "Cancel 2 jobs" in max_.get(batch).text
+    max_.post(f"{batch}/cancel")
+    assert "Retry 2 jobs" in max_.get(batch).text
+    max_.post(f"{batch}/retry")
+    max_.post(f"{batch}/cancel")
+    assert max_.post(f"{batch}/purge").headers["location"] == "/batches?said=purged"
+    assert max_.get(batch).status_code == 404
+
+
+@on_sqlite
+def test_a_batch_is_drawn_as_a_graph_if_it_is_one(max_: Browser, here: Serving) -> None:
+    actor = max_.actor(here)
+    batch = bootstrap.jobs(here.settings, here.store, actor).submit_batch(
+        [
+            {"name": "late", "command": "true", "depends_on": ["early"]},
+            {"name": "early", "command": "true"},
+        ]
+    )
+    page = max_.get(f"/batches/{batch.id}?view=graph").text
+    assert page.count('class="edge"') == 1
+    assert page.index(">early</text>") > 0
+    plain = max_.make(command="a", each_line="1")
+    assert "view=graph" not in max_.get(plain).text
+
+
+# Roles.
+
+
+@on_sqlite
+def test_a_viewer_is_shown_nothing_to_do_and_refused(vic: Browser, max_: Browser) -> None:
+    job = max_.make(command="true", name="one")
+    batch = max_.make(command="true", each_line="1")
+    for path in (job, batch, "/"):
+        page = vic.get(path)
+        assert page.status_code == 200
+        assert re.findall(r'<form method="post" action="([^"]+)"', page.text) == ["/logout"]
+    assert vic.get("/submit").status_code == 403
+    assert vic.post("/submit", command="true").status_code == 403
+    for action in ("cancel", "retry", "complete", "purge"):
+        assert vic.post(f"{job}/{action}").status_code == 403
+    assert "A viewer may only look" in vic.post(f"{batch}/cancel").text
+
+
+def test_a_colleague_looks_and_a_stranger_finds_nothing(here: Serving, max_: Browser) -> None:
+    job = max_.make(command="true", name="secret one")
+    with browser(here.url) as eve:
+        eve.come_in(here, "eve", Role.MEMBER, "acme")
+        page = eve.get(job)
+        assert page.status_code == 200
+        assert f"{job}/cancel" not in page.text
+        assert eve.post(f"{job}/cancel").status_code == 403
+    with browser(here.url) as oli:
+        oli.come_in(here, "oli", Role.MEMBER, "other")
+        assert oli.get(job).status_code == 404
+        assert oli.post(f"{job}/cancel").status_code == 404
+        assert "secret one" not in oli.get("/").text + oli.get("/jobs").text
+
+
+# Errors.
+
+
+@on_sqlite
+def test_errors_are_pages_for_people_and_json_for_programs(ada: Browser) -> None:
+    missing = ada.get("/jobs/zzzz")
+    assert missing.status_code == 404
+    assert "There is no job" in missing.text
+    assert ada.get("/nothing/there").headers["content-type"].startswith("text/html")
+    assert ada.get("/jobs?state=odd").status_code == 422
+    assert ada.get("/static/../app.py").status_code == 404
+    for path in ("/api/v1/nothing", "/api/v1/jobs/zzzz"):
+        answer: httpx.Response = ada.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["detail"]
+
+
+@on_sqlite
+def test_what_goes_wrong_here_is_said_without_details(
+    here: Serving, ada: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("secret detail")
+
+    monkeypatch.setattr("runyard.service.jobs.Jobs.batch_page", broken)
+    for path in ("/batches", "/api/v1/job-batches"):
+        answer = ada.get(path)
+        assert answer.status_code == 500
+        assert "secret detail" not in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@on_sqlite
+def test_files_are_kept_until_they_change(ada: Browser) -> None:
+    for address in re.findall(r'"(/static/[^"]+)"', ada.get("/").text):
+        assert "?v=" in address
+        answer = ada.get(address)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
