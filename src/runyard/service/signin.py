@@ -119,14 +119,16 @@ class SignIn:
         if token.startswith(f"{TOKEN_PREFIX}_"):
             return self._api_token(token, address), None
         session_id = self.signer.session_of(token)
-        return self._of_session(session_id, None, address), session_id
+        return self.of_session(session_id, address), session_id
 
     def cookie(self, refresh_token: str, address: str) -> tuple[Actor, str]:
         """Whom a browser's cookie names, and the session. Raises ``NotAuthenticated``."""
         session_id, secret = _parts(refresh_token)
-        return self._of_session(session_id, digest(secret), address), session_id
+        return self.of_session(session_id, address, digest(secret)), session_id
 
-    def _of_session(self, session_id: str, hashed: str | None, address: str) -> Actor:
+    def of_session(self, session_id: str, address: str, hashed: str | None = None) -> Actor:
+        """Whose a session is, and whose secret has this hash if one is given. Raises
+        ``NotAuthenticated``."""
         with self._store.read() as tx:
             found = users.session(tx, session_id)
         if found is None or (hashed is not None and not is_same(found.secret, hashed)):

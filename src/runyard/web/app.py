@@ -26,6 +26,7 @@ def create_app(place: Place) -> FastAPI:
         docs_url=None,  # the usual page loads its parts from another host
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # it would send browsers to the host that the request names
     )
     app.state.place = place
     app.state.newsroom = Newsroom(place.store)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2PasswordBearer
 
 from runyard.domain.user import Actor
-from runyard.errors import Forbidden, NotAuthenticated
+from runyard.errors import Forbidden, NotAuthenticated, RunyardError
 from runyard.web.place import Place
 
 COOKIE = "runyard_session"
@@ -44,6 +45,26 @@ def caller_of(request: Request) -> tuple[Actor, str | None]:
             raise Forbidden("changes need an Authorization header, not only a cookie")
         return place.sign_in.cookie(cookie, address)
     raise NotAuthenticated("say who you are: Authorization: Bearer TOKEN")
+
+
+def pass_of(request: Request) -> Callable[[], bool]:
+    """A question to be asked from time to time while something long is answered: whether who asked
+    may still see the same. A signed token that has run out meanwhile does not matter, but that its
+    session has ended does."""
+    place, address = place_of(request), address_of(request)
+    caller, session = caller_of(request)
+
+    def is_valid() -> bool:
+        try:
+            if session is None:
+                return caller_of(request)[0].sees == caller.sees
+            return place.sign_in.of_session(session, address).sees == caller.sees
+        except NotAuthenticated:
+            return False
+        except RunyardError:
+            return True  # the database is away: there is nothing to be seen either
+
+    return is_valid
 
 
 def _actor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -11,6 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from runyard import errors
+
+log = logging.getLogger("runyard")
 
 
 class Fault(BaseModel):
@@ -73,6 +76,24 @@ def status_of(error: errors.RunyardError) -> int:
     return next(status for kind, status in STATUS.items() if isinstance(error, kind))
 
 
+def said(error: errors.RunyardError) -> str:
+    """An error in words for whoever asked. Where the database is, and what it said, is for
+    whoever runs the server: it stands in the log."""
+    if not isinstance(error, errors.StoreError | errors.HomeUnusable):
+        return str(error)
+    log.warning("%s", error)
+    return next(text for kind, text in _TROUBLE.items() if isinstance(error, kind))
+
+
+_TROUBLE: dict[type[errors.RunyardError], str] = {
+    errors.StoreBusy: "the database is busy or cannot be reached: try again",
+    errors.StoreFull: "the database has no space left",
+    errors.StoreReadOnly: "the database may not be written",
+    errors.StoreCorrupt: "the database is damaged",
+    errors.RunyardError: "the database refused",
+}
+
+
 def headers_of(error: errors.RunyardError) -> dict[str, str]:
     """What else an answer with this error says."""
     if isinstance(error, errors.NotAuthenticated):
@@ -91,7 +112,7 @@ def install(app: FastAPI) -> None:
 def answer(request: Request, error: Exception) -> JSONResponse:
     """An expected error as JSON."""
     assert isinstance(error, errors.RunyardError)
-    return JSONResponse({"detail": str(error)}, status_of(error), headers_of(error))
+    return JSONResponse({"detail": said(error)}, status_of(error), headers_of(error))
 
 
 def unprocessable(request: Request, error: Exception) -> JSONResponse:

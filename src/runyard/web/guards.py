@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runyard.errors import RunyardError
+from runyard.web import faults
+from runyard.web.callers import caller_of
+from runyard.web.live import in_thread
+
 MOST_BYTES = 32 << 20  # of one request
+# Of one by nobody in particular: what is larger is read, and taken apart, for those only whom we
+# know.
+MOST_OF_NOBODY = 64 << 10
 
 POLICY = "; ".join(
     [
@@ -34,7 +42,8 @@ class TooLarge(HTTPException):
     """More came than may. Of this kind, so that whoever reads the request lets it through."""
 
     def __init__(self) -> None:
-        super().__init__(413, f"the request is larger than {MOST_BYTES >> 20} MiB")
+        close = {"Connection": "close"}  # else the rest of it would have to be read
+        super().__init__(413, f"the request is larger than {MOST_BYTES >> 20} MiB", close)
 
 
 def install(app: FastAPI) -> None:
@@ -55,13 +64,20 @@ class Guard:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                message["headers"] = [*message["headers"], *HEADERS, *_storing(message["headers"])]
             await send(message)
 
         if _announced(scope) > MOST_BYTES:
             await _refuse(sending)
             return
-        await self._app(scope, _bounded(receive), sending)
+        await self._app(scope, _bounded(scope, receive), sending)
+
+
+def _storing(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Nobody keeps a copy of an answer, unless it says otherwise itself."""
+    if any(name == b"cache-control" for name, _ in headers):
+        return []
+    return [(b"cache-control", b"no-store")]
 
 
 def _announced(scope: Scope) -> int:
@@ -71,18 +87,33 @@ def _announced(scope: Scope) -> int:
     return 0
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(scope: Scope, receive: Receive) -> Receive:
     came = 0
+    is_known = False
 
     async def receiving() -> Message:
-        nonlocal came
+        nonlocal came, is_known
         message = await receive()
         came += len(message.get("body", b""))
         if came > MOST_BYTES:
             raise TooLarge
+        if came > MOST_OF_NOBODY and not is_known:
+            await _require_known(scope)
+            is_known = True
         return message
 
     return receiving
+
+
+async def _require_known(scope: Scope) -> None:
+    try:
+        await in_thread(caller_of, Request(scope))
+    except RunyardError as error:
+        raise HTTPException(
+            faults.status_of(error),
+            faults.said(error),
+            {**faults.headers_of(error), "Connection": "close"},
+        ) from None
 
 
 async def _refuse(send: Send) -> None:

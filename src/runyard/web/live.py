@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import functools
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ from runyard.store.feed import Entry
 Result = TypeVar("Result")
 
 LOOK_SECONDS = 0.1  # between two looks for events, or at a growing log
+CHECK_SECONDS = 10.0  # after which a stream asks again whether it may go on
 SILENCE_SECONDS = 15.0  # after which a stream says that it is still there
 MOST_BEHIND = 200  # looks that a reader may fall behind before its stream ends
 HELLO = b": hello\n\n"
@@ -43,10 +45,24 @@ async def in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
     return await anyio.to_thread.run_sync(functools.partial(work, *arguments))
 
 
-def stream(pieces: AsyncIterator[bytes]) -> StreamingResponse:
-    """An answer of server-sent events."""
+def stream(pieces: AsyncGenerator[bytes], is_allowed: Callable[[], bool]) -> StreamingResponse:
+    """An answer of server-sent events, for as long as whoever asked may see them."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
+    allowed = _while_allowed(pieces, is_allowed)
+    return StreamingResponse(allowed, media_type="text/event-stream", headers=headers)
+
+
+async def _while_allowed(
+    pieces: AsyncGenerator[bytes], is_allowed: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    asked = time.monotonic()
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            if time.monotonic() - asked > CHECK_SECONDS:
+                if not await in_thread(is_allowed):
+                    return
+                asked = time.monotonic()
+            yield piece
 
 
 def _message(data: Any, *, event: str | None = None, id: str | None = None) -> bytes:  # noqa: A002
@@ -118,7 +134,7 @@ class Newsroom:
         self._task: asyncio.Task[None] | None = None
         self.is_closing = False
 
-    async def listen(self, wanted: Wanted, last: int | None = None) -> AsyncIterator[bytes]:
+    async def listen(self, wanted: Wanted, last: int | None = None) -> AsyncGenerator[bytes]:
         """Messages, from behind the event ``last`` on, or from now on; ends when this process
         does, or when the listener is too slow."""
         reader = _Reader(wanted)
@@ -248,7 +264,7 @@ async def until_ended(
 
 async def follow_logs(
     newsroom: Newsroom, jobs: Jobs, job_id: str, last: str | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """What a job writes, attempt after attempt, until it is final: messages ``stdout`` and
     ``stderr`` of an attempt's number, text, and the offset behind it; at last ``end``. Where the
     text is not all that was written, ``base64`` is.

@@ -12,4 +12,7 @@ BatchId = Annotated[str, Path(pattern=r"^b-[0-9a-z]{0,26}$", description="Or a u
 AnyBatch = Annotated[str, Query(pattern=r"^b-[0-9a-z]{0,26}$")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 Cursor = Annotated[str, Query(pattern=r"^[0-9]{1,18}$", description="A page's next")]
-Text = Annotated[str, Query(max_length=300, pattern=r"^[^\x00]*$")]
+# PostgreSQL has no place for NUL.
+NO_NUL = r"^[^\x00]*$"
+Text = Annotated[str, Query(max_length=300, pattern=NO_NUL)]
+Name = Annotated[str, Path(max_length=100, pattern=NO_NUL)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import resource
 import signal
 import socket
 import threading
@@ -13,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from runyard.errors import InvalidRequest
+from runyard.web.connections import Connection
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_SECONDS = 5  # for requests that are being answered when we shall stop
@@ -59,12 +61,20 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _allow_many_connections() -> None:
+    """The usual limit is meant for programs that watch what they have open one by one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class Server(uvicorn.Server):
     """Serves on a socket that is bound already."""
 
     def __init__(self, app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
+            http=Connection,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -81,6 +91,7 @@ class Server(uvicorn.Server):
 
     def serve_until_told(self) -> None:
         """Until a signal comes, in the main thread, or until ``stop``."""
+        _allow_many_connections()
         self.run(sockets=[self._sock])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

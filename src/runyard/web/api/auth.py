@@ -11,6 +11,7 @@ from runyard.domain.user import Role, TokenScope
 from runyard.errors import InvalidRequest
 from runyard.web.callers import Caller, Here, address_of, caller_of
 from runyard.web.faults import documented
+from runyard.web.params import NO_NUL
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
@@ -33,15 +34,15 @@ class Me(BaseModel):
     scope: TokenScope
 
 
-@router.post("/token", responses=documented(400, 401, 422, 429))
+@router.post("/token", responses=documented(400, 401, 413, 422, 429))
 def token(
     request: Request,
     here: Here,
     response: Response,
     grant_type: Annotated[str, Form()] = "password",
-    username: Annotated[str, Form(max_length=300)] = "",
+    username: Annotated[str, Form(max_length=300, pattern=NO_NUL)] = "",
     password: Annotated[str, Form(max_length=2000)] = "",
-    refresh_token: Annotated[str, Form(max_length=300)] = "",
+    refresh_token: Annotated[str, Form(max_length=300, pattern=NO_NUL)] = "",
 ) -> Tokens:
     """OAuth2: the password grant, and ``refresh_token`` for another pair of tokens."""
     address = address_of(request)

@@ -15,13 +15,14 @@ from runyard.domain.job import Attempt, Job, JobSpec, Priority, State
 from runyard.execution import logs
 from runyard.store.listing import JobFilter
 from runyard.web import live
-from runyard.web.callers import Caller, Here
+from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
 from runyard.web.params import AnyBatch, Cursor, JobId, Limit, Text
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 MOST_JOBS = 10_000  # in one request
+MOST_LABELS = 16  # asked for at once; each makes the database look once more for each job
 
 
 class JobPage(BaseModel):
@@ -70,7 +71,9 @@ def page(
     app_version_id: Text | None = None,
     target: Text | None = None,
     submitted_by: Text | None = None,
-    label: Annotated[list[Text] | None, Query(description="KEY, or KEY=VALUE")] = None,
+    label: Annotated[
+        list[Text] | None, Query(max_length=MOST_LABELS, description="KEY, or KEY=VALUE")
+    ] = None,
     q: Annotated[Text, Query(description="Part of the name")] = "",
     limit: Limit = 50,
     cursor: Cursor | None = None,
@@ -151,7 +154,8 @@ async def read_logs(
         last = request.headers.get("last-event-id")
         if last is None and attempt is not None:
             last = live.position(job, attempt, offset, stderr_offset)
-        return live.stream(live.follow_logs(request.app.state.newsroom, jobs, job.id, last))
+        pieces = live.follow_logs(request.app.state.newsroom, jobs, job.id, last)
+        return live.stream(pieces, await live.in_thread(pass_of, request))
     files = jobs.log_paths(job, attempt, step)
     out = await live.in_thread(logs.piece, files.stdout, offset, limit)
     err = await live.in_thread(logs.piece, files.stderr, stderr_offset, limit)
@@ -212,7 +216,7 @@ def retry(here: Here, caller: Caller, job_id: JobId) -> Job:
     return here.jobs(caller).retry([job_id])[0]
 
 
-@router.post("/{job_id}/priority", responses=documented(401, 403, 404, 409, 422))
+@router.post("/{job_id}/priority", responses=documented(400, 401, 403, 404, 409, 413, 422))
 def priority(here: Here, caller: Caller, job_id: JobId, body: NewPriority) -> Job:
     """Move it in line, while it waits."""
     return here.yard(caller).set_priority(job_id, body.priority)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
@@ -13,11 +13,10 @@ from runyard.domain.yard import LimitView
 from runyard.policy.fits import Scope
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import Cursor, Limit, Text
+from runyard.web.params import Cursor, Limit, Name, Text
 
 router = APIRouter()
 
-Name = Annotated[str, Path(max_length=100)]
 Password = Annotated[str, Field(max_length=1000)]
 
 
@@ -58,7 +57,7 @@ def users(here: Here, caller: Caller, limit: Limit = 100, cursor: Text = "") -> 
 
 
 @router.post(
-    "/users", tags=["users"], status_code=201, responses=documented(400, 401, 403, 409, 422)
+    "/users", tags=["users"], status_code=201, responses=documented(400, 401, 403, 409, 413, 422)
 )
 def add_user(here: Here, caller: Caller, body: NewUser) -> User:
     """A new user; for admins."""
@@ -71,7 +70,9 @@ def user(here: Here, caller: Caller, name: Name) -> User:
     return here.accounts(caller).get(name)
 
 
-@router.patch("/users/{name}", tags=["users"], responses=documented(400, 401, 403, 404, 409, 422))
+@router.patch(
+    "/users/{name}", tags=["users"], responses=documented(400, 401, 403, 404, 409, 413, 422)
+)
 def change_user(here: Here, caller: Caller, name: Name, body: ChangedUser) -> User:
     """Another role or password; disabled or not. Others than one's own password: for admins."""
     accounts = here.accounts(caller)
@@ -119,7 +120,7 @@ def tokens(
 
 
 @router.post(
-    "/tokens", tags=["tokens"], status_code=201, responses=documented(400, 401, 403, 404, 422)
+    "/tokens", tags=["tokens"], status_code=201, responses=documented(400, 401, 403, 404, 413, 422)
 )
 def create_token(here: Here, caller: Caller, body: NewToken) -> ShownToken:
     """A token for a program. Its text is in this answer and nowhere else."""
@@ -161,7 +162,7 @@ def limits(here: Here, caller: Caller) -> LimitList:
     return LimitList(limits=here.yard(caller).limits())
 
 
-@router.put("/admin/limits", tags=["admin"], responses=documented(400, 401, 403, 422))
+@router.put("/admin/limits", tags=["admin"], responses=documented(400, 401, 403, 413, 422))
 def put_limit(here: Here, caller: Caller, body: ChangedLimit) -> LimitList:
     """Set what one may have; for admins. Answers with all limits."""
     yard = here.yard(caller)

@@ -54,19 +54,19 @@ class Waited(BaseModel):
     left: int
 
 
-@router.post("/members", responses=documented(401, 404, 413, 422))
+@router.post("/members", responses=documented(400, 401, 404, 413, 422))
 def members(here: Here, caller: Caller, body: Several) -> Members:
     """The jobs meant by some ids. A request with a body, since there may be many."""
     return Members(jobs=here.jobs(caller).members(body.ids))
 
 
-@router.post("/history", responses=documented(401, 404, 413, 422))
+@router.post("/history", responses=documented(400, 401, 404, 413, 422))
 def history(here: Here, caller: Caller, body: Several) -> History:
     """What happened to the jobs meant by some ids."""
     return History(events=list(here.jobs(caller).events(body.ids)))
 
 
-@router.post("/wait", responses=documented(401, 404, 413, 422))
+@router.post("/wait", responses=documented(400, 401, 404, 413, 422))
 async def wait(request: Request, here: Here, caller: Caller, body: Patience) -> Waited:
     """Answers when all of the jobs have ended, or with what is left when the time is over."""
     newsroom = request.app.state.newsroom
@@ -74,13 +74,13 @@ async def wait(request: Request, here: Here, caller: Caller, body: Patience) -> 
     return Waited(total=total, left=left)
 
 
-@router.post("/cancel", responses=documented(401, 403, 404, 413, 422))
+@router.post("/cancel", responses=documented(400, 401, 403, 404, 413, 422))
 def cancel(here: Here, caller: Caller, body: Several) -> Members:
     """Cancel jobs and batches, all of them or, if one is not there, none."""
     return Members(jobs=here.jobs(caller).cancel(body.ids))
 
 
-@router.post("/retry", status_code=202, responses=documented(401, 403, 404, 409, 413, 422))
+@router.post("/retry", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422))
 def retry(here: Here, caller: Caller, body: Several) -> Members:
     """Run jobs again that ended without passing; of a batch, all of those."""
     return Members(jobs=here.jobs(caller).retry(body.ids))

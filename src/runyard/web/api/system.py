@@ -13,7 +13,7 @@ from runyard.domain.event import EventKind
 from runyard.errors import RunyardError
 from runyard.store import registry
 from runyard.web import live
-from runyard.web.callers import Caller, Here
+from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
 from runyard.web.live import Newsroom, Wanted
 from runyard.web.params import AnyBatch
@@ -80,4 +80,5 @@ async def events(
     newsroom: Newsroom = request.app.state.newsroom
     is_number = last_event_id and last_event_id.isascii() and last_event_id.isdigit()
     last = int(last_event_id[:18]) if last_event_id and is_number else None
-    return live.stream(newsroom.listen(wanted, last))
+    is_allowed = await live.in_thread(pass_of, request)
+    return live.stream(newsroom.listen(wanted, last), is_allowed)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.batch import Batch
@@ -14,11 +14,9 @@ from runyard.domain.template import Template
 from runyard.errors import NotFound
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import Limit, Text
+from runyard.web.params import Limit, Name, Text
 
 router = APIRouter(prefix="/templates", tags=["templates"])
-
-Name = Annotated[str, Path(max_length=100)]
 
 
 class SavedTemplate(BaseModel):

@@ -13,11 +13,11 @@ from runyard.domain.yard import DeviceView, GroupView
 from runyard.policy.fits import Scope
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import Limit
+from runyard.web.params import NO_NUL, Limit
 
 router = APIRouter(tags=["yard"])
 
-DeviceName = Annotated[str, Path(max_length=300)]
+DeviceName = Annotated[str, Path(max_length=300, pattern=NO_NUL)]
 
 
 class GroupList(BaseModel):
@@ -145,7 +145,7 @@ def targets(here: Here, caller: Caller) -> TargetList:
     )
 
 
-@router.post("/pauses", responses=documented(400, 401, 403, 404, 422))
+@router.post("/pauses", responses=documented(400, 401, 403, 404, 413, 422))
 def pause(here: Here, caller: Caller, body: Pausable) -> Changed:
     """Start nothing more of it; for admins."""
     return Changed(changed=int(here.yard(caller).pause(Scope(body.scope), body.name)))
