@@ -20,6 +20,7 @@ class Device:
     task: Task | None = None
     starts: float = 0.0  # when the task itself begins, after any install
     ends: float = 0.0
+    installed: float = 0.0  # when the install of its build was over
 
 
 class Rule(Protocol):
@@ -114,6 +115,8 @@ def _arrivals(instance: Instance) -> list[tuple[float, list[Task]]]:
 
 def _start(device: Device, task: Task, now: float, install: float) -> Span:
     device.starts = now if device.build == task.build else now + install
+    if device.build != task.build:
+        device.installed = device.starts
     device.build, device.task, device.ends = task.build, task, device.starts + task.seconds
     return Span(task, device.number, now, device.starts, device.ends)
 

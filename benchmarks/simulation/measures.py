@@ -1,13 +1,14 @@
-"""What a run was like for those who waited: waits, fair shares, and whether rank was respected."""
+"""What a run was like for those who waited: waits, fair shares, and whether class was respected."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from statistics import mean
 
 from benchmarks.simulation.engine import Run, Span
-from runyard.policy.choose import rank
+from runyard.policy.choose import class_of, rank
 
 
 def mean_wait(runs: Sequence[Run], priority: int) -> float:
@@ -21,41 +22,68 @@ def longest_wait(runs: Sequence[Run]) -> float:
 
 
 def fairness(run: Run) -> float:
-    """Jain's index of what each org got of the devices' time, installs included, as long as none
-    had run out of queued tests: 1 if all got the same, 1/n if one of n got everything."""
+    """Jain's index of what each org got of the devices' time, installs included, while all of them
+    had queued tests: 1 if all got the same, 1/n if one of n got everything."""
+    first: dict[str, float] = {}
     last: dict[str, float] = {}
     for span in run.spans:
-        last[span.task.org] = max(last.get(span.task.org, 0.0), span.claimed)
-    end, got = min(last.values()), dict.fromkeys(last, 0.0)
+        org = span.task.org
+        first[org] = min(first.get(org, span.task.arrives), span.task.arrives)
+        last[org] = max(last.get(org, 0.0), span.claimed)
+    begin, end, got = max(first.values()), min(last.values()), dict.fromkeys(last, 0.0)
+    if end <= begin:  # one had run out before another got anything
+        return 1 / len(got)
     for span in run.spans:
-        got[span.task.org] += _overlap(span, 0.0, end)
+        got[span.task.org] += _overlap(span, begin, end)
     return sum(got.values()) ** 2 / (len(got) * sum(value**2 for value in got.values()))
 
 
 def passed_over(run: Run) -> int:
-    """How many tests saw one of lower rank claimed while they waited and no device had their build.
+    """How many tests saw one of lower class claimed while they waited and no device had the build.
 
-    Ageing lets this never happen: whatever waits passes everything of its priority or less that
-    comes later. Only what another device is draining is left to it, if joining does not pay.
+    Only what another device is draining is left to it, if joining does not pay.
     """
     spans = sorted(run.spans, key=lambda span: span.claimed)
     times = [span.claimed for span in spans]
-    builds = _Builds(run)
+    tops, builds = _tops(spans), _Builds(run)
     return sum(
         any(
-            _rank(other) > _rank(span) and not builds.are_held(span.task.build, other)
-            for other in _claimed_during(spans, times, span)
+            _is_lower(other, span, top) and not builds.are_held(span.task.build, other)
+            for other, top in _claimed_during(spans, times, tops, span)
         )
         for span in spans
     )
 
 
 def longest_unexplained(run: Run) -> float:
-    """The longest wait that is not due to work of equal or better rank, as a multiple of the
+    """The longest wait that is not due to work of equal or better class, as a multiple of the
     longest test with an install: of what may be running when a test arrives."""
     spans = sorted(run.spans, key=lambda span: span.claimed)
+    times, tops = [span.claimed for span in spans], _tops(spans)
     longest = max(span.ends - span.starts for span in spans) + run.instance.install
-    return max(span.wait - _work_before(spans, span, longest, run) for span in spans) / longest
+    devices = run.instance.devices
+    unexplained = (span.wait - _work_before(spans, times, tops, span, devices) for span in spans)
+    return max(unexplained) / longest
+
+
+def _tops(spans: list[Span]) -> list[int]:
+    """For each claim, in their order, the highest priority of all that waited then."""
+    arrivals = sorted(spans, key=lambda span: span.task.arrives)
+    waiting, arrived, found = Counter[int](), 0, []
+    for span in spans:
+        while arrived < len(arrivals) and arrivals[arrived].task.arrives <= span.claimed:
+            waiting[arrivals[arrived].task.priority] += 1
+            arrived += 1
+        found.append(max(priority for priority, count in waiting.items() if count))
+        waiting[span.task.priority] -= 1
+    return found
+
+
+def _is_lower(one: Span, other: Span, top: int) -> bool:
+    """Whether, when one was claimed, its class was lower than another's that waited: ageing raises
+    both, but to the highest priority that waits and no further."""
+    mine, others = (class_of(_rank(span), one.claimed) for span in (one, other))
+    return min(mine, top) < min(others, top)
 
 
 class _Builds:
@@ -74,23 +102,25 @@ class _Builds:
         )
 
 
-def _claimed_during(spans: list[Span], times: list[float], waiting: Span) -> list[Span]:
-    """Those that were claimed while one waited."""
-    first = bisect_left(times, waiting.task.arrives)
-    return spans[first : bisect_left(times, waiting.claimed)]
+def _claimed_during(
+    spans: list[Span], times: list[float], tops: list[int], waiting: Span
+) -> Iterator[tuple[Span, int]]:
+    """Those that were claimed while one waited, each with the top by then."""
+    first, last = bisect_left(times, waiting.task.arrives), bisect_left(times, waiting.claimed)
+    return zip(spans[first:last], tops[first:last], strict=True)
 
 
-def _work_before(spans: list[Span], waiting: Span, longest: float, run: Run) -> float:
-    """The seconds that all devices together were busy with what ranks no lower."""
-    arrives, claimed = waiting.task.arrives, waiting.claimed
-    first = bisect_left(spans, arrives - longest, key=lambda span: span.claimed)
-    last = bisect_left(spans, claimed, key=lambda span: span.claimed)
+def _work_before(
+    spans: list[Span], times: list[float], tops: list[int], waiting: Span, devices: int
+) -> float:
+    """The seconds that all devices together were busy with what was claimed meanwhile and of no
+    lower class."""
     busy = sum(
-        _overlap(span, arrives, claimed)
-        for span in spans[first:last]
-        if _rank(span) <= _rank(waiting)
+        _overlap(span, waiting.task.arrives, waiting.claimed)
+        for span, top in _claimed_during(spans, times, tops, waiting)
+        if not _is_lower(span, waiting, top)
     )
-    return busy / run.instance.devices
+    return busy / devices
 
 
 def _overlap(span: Span, begin: float, end: float) -> float:

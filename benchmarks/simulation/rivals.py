@@ -67,8 +67,8 @@ def strict_priority() -> Ordered:
 
 
 def pure_priority() -> Ordered:
-    """By priority, then in order of submission, the longest test of a suite first: as Runyard has
-    it inside a group. Long ones first make the mean wait longer, and the end come sooner."""
+    """By priority, then in order of submission, the longest test of a suite first: the mean wait is
+    longer so, and the end may come sooner."""
     return Ordered(lambda task: (-task.priority, task.arrives, -task.expected))
 
 

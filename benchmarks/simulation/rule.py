@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.simulation.engine import Device
 from benchmarks.simulation.instances import Task
-from runyard.policy.choose import Candidate, Group, Queue, Slot, Usage, choose, rank
+from runyard.policy.choose import Candidate, Group, Queue, Slot, Usage, choose, rank, work_behind
 from runyard.policy.share import decayed
 
 TARGET = "emulator"
@@ -18,26 +18,32 @@ class Runyard:
 
     def __init__(self, install: float = 60.0) -> None:
         self._install = install
-        self._queues: dict[tuple[int, str], list[tuple[Candidate, Task]]] = {}
-        self._ids: dict[tuple[int, str], int] = {}
+        self._queues: dict[tuple[int, str, int], list[tuple[Candidate, Task]]] = {}
+        self._ids: dict[tuple[int, str, int], int] = {}
         self._usage: dict[tuple[str, str, str], tuple[float, float]] = {}
 
     def add(self, task: Task) -> None:
         """A task arrives."""
-        key = (task.build, task.submitter)
+        key = (task.build, task.submitter, task.priority)
         self._ids.setdefault(key, len(self._ids))
-        head = Candidate(rank(task.arrives, task.priority), -task.expected, task.id)
+        behind = work_behind(task.priority, task.expected, task.expected)
+        head = Candidate(rank(task.arrives, task.priority), -behind, task.id, task.expected)
         heapq.heappush(self._queues.setdefault(key, []), (head, task))
 
     def take(self, device: Device, devices: Sequence[Device], now: float) -> Task | None:
         """What policy chooses."""
-        slot = Slot(TARGET, device.build, self._install)
+        slot = Slot(TARGET, device.build, self._install, now - device.installed)
         choice = choose(slot, self.groups(device, devices, now), self.usage(now), now)
         if choice is None:
             return None
-        key = (choice.group.id, choice.queue.submitted_by)
-        _, task = heapq.heappop(self._queues[key])
-        if not self._queues[key]:
+        key = (choice.group.id, choice.queue.submitted_by, choice.queue.priority)
+        queued = self._queues[key]
+        task = heapq.nsmallest(choice.leaves + 1, queued)[-1][1] if choice.leaves else queued[0][1]
+        left = [one for one in queued if one[1] is not task]
+        heapq.heapify(left)
+        if left:
+            self._queues[key] = left
+        else:
             del self._queues[key]
         self._charge(task, task.expected, now)
         return task
@@ -48,7 +54,7 @@ class Runyard:
 
     def groups(self, device: Device, devices: Sequence[Device], now: float) -> Iterable[Group]:
         """The open groups, as the store would show them for a free device."""
-        parts: dict[int, list[tuple[int, str]]] = {}
+        parts: dict[int, list[tuple[int, str, int]]] = {}
         for key in self._queues:
             parts.setdefault(key[0], []).append(key)
         return [self._group(build, keys, device, devices, now) for build, keys in parts.items()]
@@ -62,7 +68,7 @@ class Runyard:
     def _group(
         self,
         build: int,
-        keys: list[tuple[int, str]],
+        keys: list[tuple[int, str, int]],
         device: Device,
         devices: Sequence[Device],
         now: float,
@@ -74,11 +80,12 @@ class Runyard:
             tasks[0].org,
             TARGET,
             f"build-{build}",
-            tuple(Queue(self._ids[key], key[1], self._queues[key][0][0]) for key in keys),
+            tuple(Queue(self._ids[key], key[1], self._queues[key][0][0], key[2]) for key in keys),
             work=sum(task.expected for task in tasks),
             jobs=len(tasks),
             holders=len(holding),
             busy=sum(_left(other, now) for other in holding),
+            soon=sum(_left(other, now) < self._install for other in holding),
         )
 
     def _charge(self, task: Task, seconds: float, now: float) -> None:

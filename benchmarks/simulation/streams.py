@@ -11,6 +11,7 @@ from benchmarks.simulation.instances import NOISE, PRIORITIES, Instance, Task, s
 ORGS = 5
 DEVICES = 8
 HOURS = 8.0
+LATER = 900.0  # seconds
 LOAD = 0.7  # of the devices' time, by tests alone: installs come on top
 MEAN_SIZE, MEAN_SECONDS = 13.0, 55.0  # of a suite, of a test
 
@@ -37,6 +38,17 @@ def backlog(seed: int) -> Instance:
     for build in range(ORGS * 24):
         org = build % ORGS
         tasks += _suite(random, numbers, build, org, PRIORITIES[1], 0.0, 1 + 3 * org / (ORGS - 1))
+    return Instance(seed, DEVICES, tuple(tasks))
+
+
+def latecomers(seed: int) -> Instance:
+    """Five orgs that have as much to do, but each comes a quarter of an hour after the one before:
+    by then the first has work for hours."""
+    random = Random(seed)
+    numbers, tasks = count(), list[Task]()
+    for build in range(ORGS * 24):
+        org = build % ORGS
+        tasks += _suite(random, numbers, build, org, PRIORITIES[1], org * LATER, 4)
     return Instance(seed, DEVICES, tuple(tasks))
 
 

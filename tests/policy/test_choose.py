@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from runyard.policy.choose import (
     AGEING_STEP,
+    HIGH,
+    TURN,
     Candidate,
     Choice,
     Group,
@@ -21,6 +23,7 @@ from runyard.policy.choose import (
     choose,
     class_of,
     rank,
+    work_behind,
 )
 
 NOW = 10_000 * AGEING_STEP
@@ -30,8 +33,8 @@ SLOT = Slot("emulator", install_seconds=60.0)
 def queue(*, priority: int = 5, waited: float = 0.0, seconds: float = 40.0, **more: Any) -> Queue:
     """A queue whose head was submitted so many seconds ago."""
     seq = more.pop("seq", 1)
-    head = Candidate(rank(NOW - waited, priority), -seconds, seq)
-    return Queue(more.pop("id", seq), more.pop("by", "ann"), head)
+    head = Candidate(rank(NOW - waited, priority), -seconds, seq, seconds)
+    return Queue(more.pop("id", seq), more.pop("by", "ann"), head, priority)
 
 
 def group(id: int, *queues: Queue, **fields: Any) -> Group:  # noqa: A002
@@ -75,6 +78,18 @@ class TestRules:
         assert chosen(group(1), group(2, queue(priority=8, seq=2))) == 2
         assert chosen(group(1), group(2, queue(priority=4, waited=2.5 * AGEING_STEP))) == 2
 
+    def test_1_ageing_makes_equals_and_puts_nobody_above_a_fresh_job_of_another_org(self) -> None:
+        backlog = group(1, queue(waited=20 * AGEING_STEP), org_id="a", work=9e3)
+        late = group(2, queue(seq=2), org_id="b")
+        assert chosen(backlog, late, usage=used(a=10.0, b=5.0)) == 2
+        assert chosen(backlog, late, usage=used(a=10.0, b=15.0)) == 1
+
+    def test_1_what_has_aged_to_the_top_is_equal_to_it(self) -> None:
+        old = group(1, queue(priority=2, waited=20 * AGEING_STEP), org_id="a")
+        high = group(2, queue(priority=8, seq=2), org_id="b")
+        assert chosen(old, high, usage=used(b=1.0)) == 1
+        assert chosen(old, high, usage=used(a=1.0)) == 2
+
     def test_1_a_higher_class_breaks_in_between_jobs(self) -> None:
         here = replace(SLOT, group=1)
         assert chosen(group(1), group(2, queue(priority=8, seq=2)), slot=here) == 2
@@ -83,6 +98,18 @@ class TestRules:
         here = replace(SLOT, group=1)
         assert chosen(group(1, work=10.0), group(2, work=9e3), slot=here) == 1
         assert chosen(group(1), group(2, org_id="poor"), slot=here, usage=used(acme=9e3)) == 1
+
+    def test_2_but_when_its_turn_is_over_not_while_another_org_has_used_less(self) -> None:
+        here = replace(SLOT, group=1, held_for=TURN)
+        rivals = (group(1), group(2, org_id="poor"))
+        assert chosen(*rivals, slot=here, usage=used(acme=9e3)) == 2
+        assert chosen(*rivals, slot=here, usage=used(poor=9e3)) == 1
+        assert chosen(group(1), group(2, work=9e3), slot=here) == 1
+
+    def test_2_nor_while_its_own_org_has_waited_longer_for_another_group(self) -> None:
+        old = group(2, queue(waited=2 * AGEING_STEP, seq=2))
+        assert chosen(group(1), old, slot=replace(SLOT, group=1)) == 1
+        assert chosen(group(1), old, slot=replace(SLOT, group=1, held_for=TURN)) == 2
 
     def test_3_the_org_that_used_least(self) -> None:
         rivals = (group(1, org_id="a", work=9e3), group(2, org_id="b"))
@@ -95,18 +122,23 @@ class TestRules:
 
     def test_3_the_submitter_who_used_least(self) -> None:
         shared = group(1, queue(by="ann", seq=1), queue(by="bob", seq=2))
-        assert self.submitter(shared, used(acme=10.0)) == "bob"
-        assert self.submitter(shared, Usage({("emulator", "acme", "bob"): 1.0})) == "ann"
+        assert self.taken(shared, used(acme=10.0)).submitted_by == "bob"
+        assert self.taken(shared, Usage({("emulator", "acme", "bob"): 1.0})).submitted_by == "ann"
 
     def test_3_but_not_before_a_higher_class(self) -> None:
         shared = group(1, queue(by="ann", priority=8, seq=1), queue(by="bob", seq=2))
-        assert self.submitter(shared, used(acme=1e6)) == "ann"
+        assert self.taken(shared, used(acme=1e6)).submitted_by == "ann"
+
+    def test_3_a_backlog_does_not_age_above_a_late_submitter(self) -> None:
+        old = queue(by="ann", waited=20 * AGEING_STEP, seq=1)
+        shared = group(1, old, queue(by="bob", seq=2))
+        assert self.taken(shared, used(acme=10.0)).submitted_by == "bob"
 
     @staticmethod
-    def submitter(shared: Group, usage: Usage) -> str:
-        choice = choose(SLOT, [shared], usage, NOW)
+    def taken(shared: Group, usage: Usage | None = None) -> Queue:
+        choice = choose(SLOT, [shared], usage or Usage(), NOW)
         assert choice
-        return choice.queue.submitted_by
+        return choice.queue
 
     def test_4_untouched_before_held(self) -> None:
         held = group(1, work=9e9, holders=1)
@@ -132,8 +164,18 @@ class TestRules:
 
     def test_5_what_waits_for_a_job_but_is_not_queued_keeps_nobody_away(self) -> None:
         """A job at the head of a chain has more behind it than its group has queued."""
-        chain = queue(seconds=5000.0)
+        head = Candidate(rank(NOW, 5), -5000.0, 1, expected=160.0)
+        chain = Queue(1, "ann", head)
         assert chosen(group(1, chain, work=160.0, holders=1, busy=70.0)) == 1
+
+    def test_5_whoever_joins_leaves_the_longest_to_holders_that_are_ready_sooner(self) -> None:
+        held = group(1, work=900.0, holders=3, busy=200.0, soon=2)
+        choice = choose(SLOT, [held], Usage(), NOW)
+        assert choice
+        assert choice.leaves == 2
+        untouched = choose(SLOT, [group(1)], Usage(), NOW)
+        assert untouched
+        assert untouched.leaves == 0
 
     def test_5_of_several_the_one_that_would_last_longest(self) -> None:
         one, shared = group(1, work=500.0, holders=1), group(2, work=900.0, holders=3)
@@ -151,13 +193,18 @@ class TestRules:
 
     def test_6_the_longest_of_equals_starts_first(self) -> None:
         shared = lane(1, queue(seconds=5.0, seq=1), queue(seconds=9.0, seq=2))
-        choice = choose(SLOT, [shared], Usage(), NOW)
-        assert choice
-        assert choice.queue.head.seq == 2
+        assert self.taken(shared).head.seq == 2
+
+    def test_6_of_high_priority_what_others_wait_for_then_what_came_first(self) -> None:
+        assert work_behind(HIGH - 1, expected=9.0, bottom_level=12.0) == 12.0
+        assert work_behind(HIGH, expected=9.0, bottom_level=12.0) == 3.0
+        assert work_behind(HIGH, expected=9.0, bottom_level=9.0) == 0.0
 
     def test_a_lane_is_open_to_all_and_installs_nothing(self) -> None:
         for holders in (0, 5):
-            choice = choose(SLOT, [lane(1, work=1.0, holders=holders)], Usage(), NOW)
+            shared = lane(1, work=1.0, holders=holders)
+            assert self.taken(shared) == shared.queues[0]
+            choice = choose(SLOT, [shared], Usage(), NOW)
             assert choice
             assert not choice.installs
 
@@ -201,6 +248,7 @@ def yards(draw: st.DrawFn) -> tuple[Slot, list[Group], Usage]:
         dice.choice(["emulator", "emulator", None]),
         dice.choice([None, 1, 2, 99]),
         dice.choice([0.0, 60.0]),
+        dice.choice([0.0, TURN]),
     )
     return slot, groups, used(a=dice.uniform(0, 99), b=dice.uniform(0, 99))
 
@@ -247,15 +295,38 @@ def test_a_group_of_which_nothing_may_start_hides_nothing(
     assert decide(slot, groups, usage) == decide(slot, startable, usage)
 
 
+def capped(slot: Slot, groups: list[Group]) -> dict[int, int]:
+    """The class of each group that a slot may take from: ageing ends at the highest priority."""
+    fitting = [one for one in groups if one.queues and slot.target in (None, one.target)]
+    top = max((queue.priority for one in fitting for queue in one.queues), default=0)
+    return {one.id: min(class_of(one.best.rank, NOW), top) for one in fitting}
+
+
 @given(yards())
-def test_a_slot_stays_unless_a_class_is_better(yard: tuple[Slot, list[Group], Usage]) -> None:
+def test_a_slot_stays_for_a_turn_unless_a_class_is_better(
+    yard: tuple[Slot, list[Group], Usage],
+) -> None:
     slot, groups, usage = yard
-    choice = decide(slot, groups, usage)
+    choice, classes = decide(slot, groups, usage), capped(slot, groups)
     for own in groups:
-        if own.id == slot.group and own.queues and slot.target in (None, own.target):
+        if own.id in classes and own.id == slot.group and not own.is_lane:
             assert choice
-            better = class_of(choice.group.best.rank, NOW) > class_of(own.best.rank, NOW)
-            assert choice.group is own or better or own.is_lane
+            better = classes[choice.group.id] > classes[own.id]
+            assert choice.group is own or better or slot.held_for >= TURN
+
+
+@given(yards())
+def test_of_one_class_the_org_that_used_least_is_served(
+    yard: tuple[Slot, list[Group], Usage],
+) -> None:
+    slot, groups, usage = yard
+    choice, classes = decide(slot, groups, usage), capped(slot, groups)
+    if choice is None or choice.group.holders or choice.group.id == slot.group:
+        return
+    for other in groups:
+        if classes.get(other.id) == classes[choice.group.id] and not other.holders:
+            mine = usage.of_org(choice.group.target, choice.group.org_id)
+            assert mine <= usage.of_org(other.target, other.org_id)
 
 
 @given(yards())
@@ -283,12 +354,10 @@ def test_nothing_of_a_lower_class_goes_first_unless_joining_does_not_pay(
     yard: tuple[Slot, list[Group], Usage],
 ) -> None:
     slot, groups, usage = yard
-    choice = decide(slot, groups, usage)
-    mine = class_of(choice.queue.head.rank, NOW) if choice else -1
+    choice, classes = decide(slot, groups, usage), capped(slot, groups)
+    mine = classes[choice.group.id] if choice else -1
     for other in groups:
-        if not other.queues or slot.target not in (None, other.target):
-            continue
-        if class_of(other.best.rank, NOW) > mine:
+        if classes.get(other.id, mine) > mine:
             assert not other.is_lane
             assert other.id != slot.group
             assert other.holders, "only what somebody drains is left to them"
@@ -331,10 +400,9 @@ def test_nobody_starves(priority: int, interval: int) -> None:
     old = rank(NOW, priority)
     steps, now = 0, NOW
     while True:
-        fresh = lane(2, Queue(2, "bob", Candidate(rank(now, 10), -1.0, 2)))
-        choice = choose(
-            SLOT, [lane(1, Queue(1, "ann", Candidate(old, -1.0, 1))), fresh], Usage(), now
-        )
+        fresh = lane(2, Queue(2, "bob", Candidate(rank(now, 10), -1.0, 2), 10))
+        waiting = lane(1, Queue(1, "ann", Candidate(old, -1.0, 1), priority))
+        choice = choose(SLOT, [waiting, fresh], Usage(), now)
         assert choice
         if choice.group.id == 1:
             break

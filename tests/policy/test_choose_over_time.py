@@ -10,10 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runyard.policy.choose import AGEING_STEP, Candidate, Group, Queue, Slot, Usage, choose, rank
+from runyard.policy.choose import (
+    AGEING_STEP,
+    TURN,
+    Candidate,
+    Group,
+    Queue,
+    Slot,
+    Usage,
+    choose,
+    class_of,
+    rank,
+)
 
 TARGET = "emulator"
 INSTALL = 60.0
@@ -33,7 +44,12 @@ class Waiting:
 
     @property
     def candidate(self) -> Candidate:
-        return Candidate(rank(self.arrives, self.priority), -self.seconds, self.seq)
+        return Candidate(rank(self.arrives, self.priority), -self.seconds, self.seq, self.seconds)
+
+    @property
+    def queue(self) -> Queue:
+        """What it waits in, if it is the first there."""
+        return Queue(100 * self.group + self.priority, self.org, self.candidate, self.priority)
 
 
 @dataclass
@@ -46,6 +62,7 @@ class Yard:
     queued: list[Waiting] = field(default_factory=list)
     ends: list[tuple[float, int]] = field(default_factory=list)
     installed: dict[int, int] = field(default_factory=dict)
+    since: dict[int, float] = field(default_factory=dict)
     started: list[tuple[float, Waiting, list[Waiting]]] = field(default_factory=list)
 
     def run(self, jobs: Sequence[Waiting], until: float) -> None:
@@ -63,7 +80,8 @@ class Yard:
             idle -= {slot for slot in sorted(idle) if self._give(slot, now)}
 
     def _give(self, slot: int, now: float) -> bool:
-        where = Slot(TARGET, self.installed.get(slot), INSTALL)
+        held_for = now - self.since.get(slot, 0.0)
+        where = Slot(TARGET, self.installed.get(slot), INSTALL, held_for)
         choice = choose(where, self._groups(slot, now), self.usage, now)
         if choice is None:
             return False
@@ -71,6 +89,8 @@ class Yard:
         self.queued.remove(job)
         if self.builds:
             self.installed[slot] = job.group
+        if choice.installs:
+            self.since[slot] = now + INSTALL
         self.usage.charge(TARGET, job.org, job.org, job.seconds)
         self.started.append((now, job, list(self.queued)))
         heapq.heappush(self.ends, (now + INSTALL * choice.installs + job.seconds, slot))
@@ -80,7 +100,9 @@ class Yard:
         found = []
         for number in {job.group for job in self.queued}:
             jobs = [job for job in self.queued if job.group == number]
-            head = min(job.candidate for job in jobs)
+            heads: dict[int, Queue] = {}
+            for job in sorted(jobs, key=lambda job: job.candidate):
+                heads.setdefault(job.priority, job.queue)
             others = [n for n, on in self.installed.items() if on == number and n != slot]
             found.append(
                 Group(
@@ -88,7 +110,7 @@ class Yard:
                     jobs[0].org,
                     TARGET,
                     f"v{number}" if self.builds else "",
-                    (Queue(number, jobs[0].org, head),),
+                    tuple(heads.values()),
                     work=sum(job.seconds for job in jobs),
                     jobs=len(jobs),
                     holders=len(others),
@@ -126,8 +148,10 @@ def test_one_slot_never_starts_a_job_while_a_higher_class_waits(
     """The only thing to wait for is what runs already."""
     yard = Yard(1, builds)
     yard.run(jobs, until=FOREVER)
-    for _, job, waiting in yard.started:
-        assert all(job.candidate.rank <= other.candidate.rank for other in waiting)
+    for now, job, waiting in yard.started:
+        top = max(other.priority for other in [job, *waiting])
+        classes = [min(class_of(other.candidate.rank, now), top) for other in waiting]
+        assert min(class_of(job.candidate.rank, now), top) >= max(classes, default=0)
 
 
 @given(arrivals, st.integers(2, 4))
@@ -136,8 +160,10 @@ def test_no_slot_passes_a_higher_class_but_to_leave_it_to_its_holder(
 ) -> None:
     yard = Yard(slots, builds=False)  # nobody holds a lane: there is no excuse
     yard.run(jobs, until=FOREVER)
-    for _, job, waiting in yard.started:
-        assert all(job.candidate.rank <= other.candidate.rank for other in waiting)
+    for now, job, waiting in yard.started:
+        top = max(other.priority for other in [job, *waiting])
+        classes = [min(class_of(other.candidate.rank, now), top) for other in waiting]
+        assert min(class_of(job.candidate.rank, now), top) >= max(classes, default=0)
 
 
 @pytest.mark.parametrize("slots", [1, 3])
@@ -207,3 +233,17 @@ def test_groups_of_one_slot_are_contiguous() -> None:
     yard.run([Waiting(n, b, 10.0, 5, float(n)) for n, b in enumerate(builds)], until=FOREVER)
     ran = [job.group for _, job, _ in yard.started]
     assert sum(a != b for a, b in zip([None, *ran], ran, strict=False)) == 3
+
+
+@settings(max_examples=30)
+@given(st.floats(0.0, 3 * AGEING_STEP), st.integers(1, 3), st.booleans())
+def test_an_org_that_comes_late_does_not_wait_for_the_backlog_of_another(
+    late: float, slots: int, one_build: bool
+) -> None:
+    """Each slot gives up its build after a turn at most, were all jobs of the first of one."""
+    jobs = [Waiting(n, 1 if one_build else 1 + n // 10, 100.0, 5, 0.0) for n in range(100)]
+    jobs += [Waiting(100 + n, 100, 100.0, 5, late, "umbrella") for n in range(5)]
+    yard = Yard(slots)
+    yard.run(jobs, until=late + 2 * TURN)
+    began = min(now for now, job, _ in yard.started if job.org == "umbrella")
+    assert began - late <= TURN + INSTALL + 2 * 100.0

@@ -11,6 +11,7 @@ import pytest
 from runyard.clock import ManualClock
 from runyard.domain.explanation import Explanation
 from runyard.domain.slot import SlotState
+from runyard.policy.choose import AGEING_STEP
 from runyard.policy.fits import Scope
 from runyard.service.explain import explain
 from runyard.service.waiting import Reckoning
@@ -18,6 +19,7 @@ from runyard.store import health, registry, rules
 from runyard.store.claim import Claim, Claimer
 from runyard.store.claim import claim as claim_for
 from runyard.store.database import Store
+from runyard.store.leases import renew
 from runyard.store.registry import WorkerInfo
 from runyard.store.submit import submit
 from runyard.store.upgrade import upgrade
@@ -30,8 +32,9 @@ LEASE = 30.0
 class Yard:
     """A store with a worker that has two emulators; its time stands still."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: ManualClock) -> None:
         self.store = store
+        self.clock = clock
         places = (("e1", "emulator"), ("e2", "emulator"), ("1", None))
         info = WorkerInfo("w", "host", 1, 3, places=places)
         store.write(lambda tx: registry.sign_on(tx, info))
@@ -58,9 +61,10 @@ E2 = FreeSlot("e2", "emulator")
 
 @pytest.fixture
 def yard(tmp_path: Path) -> Iterator[Yard]:
-    store = Store(f"sqlite:///{tmp_path}/runyard.db", ManualClock())
+    clock = ManualClock()
+    store = Store(f"sqlite:///{tmp_path}/runyard.db", clock)
     upgrade(store)
-    yield Yard(store)
+    yield Yard(store, clock)
     store.close()
 
 
@@ -99,6 +103,16 @@ def test_others_are_of_higher_class(yard: Yard) -> None:
     found = yard.explain(low)
     assert found.code == "behind"
     assert found.text.startswith("queued: behind 3 jobs of higher class; ")
+
+
+def test_a_backlog_that_is_older_is_not_of_higher_class_for_another_org(yard: Yard) -> None:
+    for _ in range(3):
+        yard.submit("v2", org_id="early")
+    yard.clock.advance(3 * AGEING_STEP)
+    yard.store.write(lambda tx: renew(tx, "w", LEASE))
+    late, mine = yard.submit(org_id="late"), yard.submit("v3", org_id="early")
+    assert yard.explain(late).code == "busy"
+    assert "behind 3 jobs of higher class" in yard.explain(mine).text
 
 
 def test_a_limit_is_full(yard: Yard) -> None:

@@ -103,6 +103,16 @@ def test_the_longest_path_behind_a_job_decides_between_equals(store: Store) -> N
     assert names(claim(store, 2)) == ["long", "short"]
 
 
+def test_of_high_priority_what_others_wait_for_goes_first_then_what_came_first(
+    store: Store,
+) -> None:
+    fields = {"priority": 8, "expected": 5.0}
+    submit(store, new("first", **fields, bottom_level=5.0))
+    submit(store, new("long", priority=8, expected=50.0, bottom_level=50.0))
+    submit(store, new("awaited", **fields, bottom_level=6.0))
+    assert names(claim(store, 3)) == ["awaited", "first", "long"]
+
+
 def test_the_order_is_the_same_across_groups(store: Store) -> None:
     submit(
         store,

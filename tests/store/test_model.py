@@ -26,6 +26,7 @@ from runyard.clock import ManualClock
 from runyard.domain.job import WAITING, State
 from runyard.domain.lifecycle import Cause, Outcome
 from runyard.errors import Conflict
+from runyard.policy.choose import class_of
 from runyard.store import control, leases, tallies
 from runyard.store.claim import Claim
 from runyard.store.database import Store, Tx
@@ -134,9 +135,15 @@ class Yard(RuleBasedStateMachine):
             assert bool(claimed) == bool(fitting)  # what is worth no install may wait
         else:
             assert len(claimed) == min(slots, len(fitting))
-            ranks = [row.rank for row in fitting if row.seq in taken]
-            assert not left or not ranks or max(ranks) <= min(row.rank for row in left)
-        for queue in {row.queue_id for row in left}:
+            if len(claimed) == 1:
+                top = max(row.priority for row in fitting)
+                now = self.clock.now()
+                classes = {row.seq: min(class_of(row.rank, now), top) for row in fitting}
+                assert classes[claimed[0].seq] == max(classes.values())
+        # Whoever joins a group may leave its first jobs to others.
+        installed = {one.seq for one in claimed if one.installs}
+        joined = {row.queue_id for row in fitting if row.seq in installed}
+        for queue in {row.queue_id for row in left} - joined:
             last = [_order(row) for row in fitting if row.seq in taken and row.queue_id == queue]
             assert all(_order(row) > max(last, default=()) for row in left if row.queue_id == queue)
         for one in claimed:
@@ -275,7 +282,7 @@ class Yard(RuleBasedStateMachine):
 
 def _order(row: Any) -> tuple[float, float, int]:
     """How the jobs of one queue start."""
-    return (row.rank, -row.bottom_level, row.seq)
+    return (row.rank, -row.behind, row.seq)
 
 
 def some(dice: Dice, there_are: Sequence[Any]) -> list[Any]:

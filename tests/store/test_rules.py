@@ -9,6 +9,7 @@ import pytest
 
 from runyard.clock import ManualClock
 from runyard.errors import Conflict
+from runyard.policy.choose import TURN
 from runyard.policy.fits import Rules, Scope
 from runyard.store import claim as claims
 from runyard.store import control, rules, stay, tallies
@@ -150,6 +151,18 @@ class TestPriority:
         assert names(claim(store, 2)) == ["second", "first"]
         assert row(store, first).priority == 5
 
+    def test_its_length_counts_as_it_does_for_others_of_that_priority(self, store: Store) -> None:
+        long = {"expected": 50.0, "bottom_level": 50.0}
+        first, second = submit(
+            store, new("short", expected=5.0, bottom_level=5.0), new("long", **long)
+        )
+        for seq in (first, second):
+            store.write(lambda tx, seq=seq: control.set_priority(tx, seq, 8))
+        assert names(claim(store)) == ["short"]
+        store.write(lambda tx: control.set_priority(tx, second, 5))
+        submit(store, new("middle", expected=20.0, bottom_level=20.0))
+        assert names(claim(store, 2)) == ["long", "middle"]
+
     def test_what_it_has_waited_still_counts(self, store: Store, clock: ManualClock) -> None:
         (old,) = submit(store, new("old", priority=2))
         clock.advance(3 * 600)
@@ -283,7 +296,7 @@ class TestHolders:
             free = [FreeSlot(name, "emulator", held.get(name)) for name in ("e1", "e2")]
             free = free[: dice.randint(1, 2)]
             with store.read() as tx:
-                staying = short(tx, free)
+                staying = short(tx, "w1", free)
             monkeypatch.setattr(stay, "picks", lambda *_: None)
             claimed = self.claim(store, *free)
             if staying is not None:
@@ -300,7 +313,9 @@ class TestHolders:
                 break
         assert stayed
 
-    def test_policy_decides_wherever_there_is_a_choice(self, store: Store) -> None:
+    def test_policy_decides_wherever_there_is_a_choice(
+        self, store: Store, clock: ManualClock
+    ) -> None:
         build = {"app_version_id": "v1", "target": "emulator"}
         submit(store, *(new(**build) for _ in range(4)))
         (first,) = self.claim(store, FreeSlot("e1", "emulator"))
@@ -309,7 +324,7 @@ class TestHolders:
 
         def decides(*slots: FreeSlot) -> bool:
             with store.read() as tx:
-                return stay.picks(tx, slots) is None
+                return stay.picks(tx, "w1", slots) is None
 
         assert not decides(here)
         assert decides(FreeSlot("e1", "emulator")), "nothing is installed"
@@ -322,6 +337,9 @@ class TestHolders:
         assert decides(here), "something is limited"
         limit(store, Scope.KEY, "db", None)
         assert not decides(here)
+        clock.advance(60.0 + TURN)
+        assert decides(here), "its turn is over"
+        clock.advance(-TURN)
         submit(store, new(**build, submitted_by="bob"))
         assert decides(here), "two share the group"
         (seq,) = submit(store, new(priority=8))

@@ -3,14 +3,21 @@
 The snapshot holds groups and their queues, never single jobs but each queue's head, so a decision
 costs the same whatever waits behind the heads. In this order:
 
-1. class: priority, plus one for each ageing step waited;
-2. stay: the slot's own group, if it is among the best, costs no install;
+1. class: priority, plus one for each ageing step waited, up to the highest priority that waits;
+2. stay: the slot's own group, if it is among the best, for a turn: that costs no install;
 3. fair share among orgs: least recent usage first;
-4. untouched before held; among untouched, what is installed here, then most expected work;
+4. the oldest ageing step of the org; in it the slot's own group, else untouched before held: the
+   one with most expected work;
 5. join a held group only if its next job, install included, would end here before the holders
-   are through with all of it; of several, the one that would last longest.
+   are through with all of it; of several, the one that would last longest. The longest jobs are
+   left to holders that will be free before the install is over.
 
 A lane (a group without a build) needs no install, so it is never held and never split.
+
+Ageing makes equals of classes, it puts nobody above the others: were an org's backlog to rise
+above fresh jobs of its own priority, another org would wait for all of it. So nothing starves: what
+has aged to the top stays there, shares are even among those at the top, and an org serves its
+oldest first.
 """
 
 from __future__ import annotations
@@ -20,6 +27,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 AGEING_STEP = 600.0  # seconds of waiting that are worth one class of priority
+TURN = 600.0  # seconds for which an install is good: so long others of equal class have to wait
+HIGH = 8  # the priority from which the order of submission counts more than length
 
 
 def rank(submitted_at: float, priority: int) -> float:
@@ -33,27 +42,41 @@ def rank(submitted_at: float, priority: int) -> float:
 
 
 def class_of(rank: float, now: float) -> int:
-    """The class that a rank means by now; higher starts sooner."""
+    """The class that a rank means by now, however high; higher starts sooner."""
     return math.floor(now / AGEING_STEP) - int(rank)
+
+
+def work_behind(priority: int, expected: float, bottom_level: float) -> float:
+    """The seconds by which jobs of equal rank are ordered, the most first: the longest path of jobs
+    that starts with this one. Long ones first let devices end together.
+
+    Where there is a hurry the first result counts more than the last, and long ones first are the
+    worst for all others: of high priority a job counts by what waits for it, not by itself.
+    """
+    return max(0.0, bottom_level - expected) if priority >= HIGH else bottom_level
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Candidate:
     """A queued job near the head of its queue, ordered as jobs start: by rank, then the most
-    work behind it (``behind`` is minus its bottom level, in seconds), then by submission."""
+    work behind it (``behind`` is minus that, in seconds), then by submission. ``expected`` are the
+    seconds that it takes itself."""
 
     rank: float
     behind: float
     seq: int
+    expected: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Queued jobs of one group that share submitter and limits, so they fit or not together."""
+    """Queued jobs of one group that share submitter, limits and priority: they fit or not together,
+    and none is more urgent than its head."""
 
     id: int
     submitted_by: str
     head: Candidate
+    priority: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +85,8 @@ class Group:
 
     ``build`` is "" for a lane. ``work`` is the expected seconds of all its queued jobs, ``jobs``
     their number, ``holders`` the number of other slots that hold it, ``busy`` the expected seconds
-    that what runs on these will take yet, installs included.
+    that what runs on these will take yet, installs included, and ``soon`` how many of them will be
+    free before an install on this slot could be over.
     """
 
     id: int
@@ -74,6 +98,7 @@ class Group:
     jobs: int = 0
     holders: int = 0
     busy: float = 0.0
+    soon: int = 0
     max_holders: int | None = None
 
     @property
@@ -95,11 +120,12 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A free slot: the ``target`` it serves (None: any), the group whose build is installed on it,
-    if any, and what an install takes there, in seconds."""
+    if any, for how many seconds it has been, and how many an install takes there."""
 
     target: str | None
     group: int | None = None
     install_seconds: float = 60.0
+    held_for: float = 0.0
 
 
 @dataclass(slots=True)
@@ -134,37 +160,42 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a slot shall take from; ``installs`` if it must install the group's build before."""
+    """What a slot shall take from; ``installs`` if it must install the group's build before.
+    It leaves the first ``leaves`` jobs of the queue, as far as there are others, to the holders
+    that will be free before it has: the longest are not for the one who comes last."""
 
     group: Group
     queue: Queue
     installs: bool
+    leaves: int = 0
 
 
 def choose(slot: Slot, groups: Iterable[Group], usage: Usage, now: float) -> Choice | None:
     """What a free slot runs next; None if it should rather stay idle."""
+    fitting = [g for g in groups if slot.target in (None, g.target) and g.queues]
+    top = max((queue.priority for group in fitting for queue in group.queues), default=0)
     classes: dict[int, list[Group]] = {}
-    for group in groups:
-        if slot.target in (None, group.target) and group.queues:
-            classes.setdefault(class_of(group.best.rank, now), []).append(group)
+    for group in fitting:
+        classes.setdefault(min(class_of(group.best.rank, now), top), []).append(group)
     for best in sorted(classes, reverse=True):
         chosen = _among(slot, classes[best], usage)
         if chosen is not None:
             installs = not chosen.is_lane and chosen.id != slot.group
-            return Choice(chosen, _queue(chosen, usage, now), installs)
+            leaves = chosen.soon if installs else 0
+            return Choice(chosen, _queue(chosen, usage, now), installs, leaves)
     return None
 
 
 def _among(slot: Slot, equals: list[Group], usage: Usage) -> Group | None:
     """The best of the groups of one class."""
-    for group in equals:
-        if group.id == slot.group and not group.is_lane:
-            return group
-    untouched = [g for g in equals if g.is_lane or (not g.holders and g.may_be_joined)]
-    if untouched:
-        least = min(usage.of_org(g.target, g.org_id) for g in untouched)
-        mine = [g for g in untouched if usage.of_org(g.target, g.org_id) <= least]
-        return min(mine, key=_before)
+    own = next((g for g in equals if g.id == slot.group and not g.is_lane), None)
+    if own is not None and slot.held_for < TURN:
+        return own
+    free = [g for g in equals if g is own or g.is_lane or (not g.holders and g.may_be_joined)]
+    if free:
+        least = min(usage.of_org(g.target, g.org_id) for g in free)
+        mine = [g for g in free if usage.of_org(g.target, g.org_id) <= least]
+        return min(mine, key=lambda group: (group.best.rank, group is not own, *_before(group)))
     joined = [g for g in equals if g.may_be_joined and _ends_sooner(g, slot.install_seconds)]
     return max(joined, key=lambda g: (_left(g), -g.id), default=None)
 
@@ -182,19 +213,18 @@ def _left(group: Group) -> float:
 def _ends_sooner(group: Group, install: float) -> bool:
     """Whether one more holder would help: its first job must end before the others are through.
 
-    What counts is that job: it is the longest, and it waits for the install. How long it takes is
-    known from what is behind it, but that may be jobs which are not queued yet, so not beyond
-    ``work``.
+    What counts is that job: it is mostly the longest, and it waits for the install.
     """
-    return install + min(-group.best.behind, group.work) < _left(group)
+    return install + group.best.expected < _left(group)
 
 
 def _queue(group: Group, usage: Usage, now: float) -> Queue:
     """Among submitters of equal class, the one who has used least."""
+    top = max(queue.priority for queue in group.queues)
     return min(
         group.queues,
         key=lambda queue: (
-            -class_of(queue.head.rank, now),
+            -min(class_of(queue.head.rank, now), top),
             usage.of_submitter(group, queue.submitted_by),
             queue.head,
         ),

@@ -32,6 +32,7 @@ class Line:
     placed: Placed
     submitted_by: str
     jobs: Sequence[Waiting]
+    priority: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,9 @@ class _Simulation:
     rules: Rules = field(init=False)
     usage: Usage = field(init=False)
     groups: dict[int, Group] = field(init=False)
-    started: dict[int, int] = field(init=False)  # by queue, how many of its jobs
+    left: dict[int, list[Waiting]] = field(init=False)  # by queue, the last comes first
     installed: list[int | None] = field(init=False)  # by place, the group
+    since: list[float] = field(init=False)  # by place, when that was installed
     runs: list[Placed | None] = field(init=False)  # by place
     free_at: list[float] = field(init=False)  # by place
     events: list[tuple[float, int]] = field(init=False)  # when which place is free
@@ -91,8 +93,9 @@ class _Simulation:
         self.rules = self.outlook.rules.copy()
         self.usage = Usage(dict(self.outlook.usage.seconds), self.outlook.usage.weights)
         self.groups = dict(self.outlook.groups)
-        self.started = {line.id: 0 for line in self.outlook.lines}
+        self.left = {line.id: list(reversed(line.jobs)) for line in self.outlook.lines}
         self.installed = [place.slot.group for place in places]
+        self.since = [-place.slot.held_for for place in places]
         self.runs = [place.runs for place in places]
         self.free_at = [place.seconds * self.scale for place in places]
         self.events = [(at, n) for n, at in enumerate(self.free_at)]
@@ -123,27 +126,32 @@ class _Simulation:
         serves = self.outlook.places[place].serves
         open_queues: dict[int, list[Queue]] = {}
         for line in self.outlook.lines:
-            at = self.started[line.id]
-            is_open = line.placed.target in serves and at < len(line.jobs)
-            if is_open and self.rules.allow(line.placed):
-                queue = Queue(line.id, line.submitted_by, line.jobs[at].candidate)
+            left = self.left[line.id]
+            if left and line.placed.target in serves and self.rules.allow(line.placed):
+                queue = Queue(line.id, line.submitted_by, left[-1].candidate, line.priority)
                 open_queues.setdefault(line.placed.group_id, []).append(queue)
         seen = [
             self._seen_from(place, self.groups[group], tuple(queues), now)
             for group, queues in open_queues.items()
         ]
-        slot = replace(self.outlook.places[place].slot, group=self.installed[place])
+        slot = replace(
+            self.outlook.places[place].slot,
+            group=self.installed[place],
+            held_for=now - self.since[place],
+        )
         return choose(slot, seen, self.usage, self.outlook.now + now)
 
     def _seen_from(self, place: int, group: Group, queues: tuple[Queue, ...], now: float) -> Group:
         others = [n for n, held in enumerate(self.installed) if held == group.id and n != place]
-        left = sum(max(0.0, self.free_at[n] - now) for n in others)
-        return replace(group, queues=queues, holders=len(others), busy=left / self.scale)
+        left = [max(0.0, self.free_at[n] - now) / self.scale for n in others]
+        install = self.outlook.places[place].slot.install_seconds
+        soon = sum(seconds < install for seconds in left)
+        return replace(group, queues=queues, holders=len(left), busy=sum(left), soon=soon)
 
     def _start(self, place: int, choice: Choice, now: float) -> Waiting:
         line = next(line for line in self.outlook.lines if line.id == choice.queue.id)
-        job = line.jobs[self.started[line.id]]
-        self.started[line.id] += 1
+        left = self.left[line.id]
+        job = left.pop(max(0, len(left) - 1 - choice.leaves))
         group = self.groups[choice.group.id]
         self.groups[group.id] = replace(
             group, work=max(0.0, group.work - job.seconds), jobs=max(0, group.jobs - 1)
@@ -154,6 +162,8 @@ class _Simulation:
         self.runs[place] = line.placed
         self.usage.charge(group.target, group.org_id, line.submitted_by, job.seconds)
         install = self.outlook.places[place].slot.install_seconds if choice.installs else 0.0
+        if choice.installs:
+            self.since[place] = now + self.scale * install
         self.free_at[place] = now + self.scale * (install + job.seconds)
         heapq.heappush(self.events, (self.free_at[place], place))
         return job

@@ -14,6 +14,7 @@ from runyard.clock import isoformat
 from runyard.domain.explanation import Explanation, say
 from runyard.domain.job import Job
 from runyard.domain.slot import SlotState
+from runyard.policy.choose import class_of
 from runyard.policy.fits import Blocker, Rules
 from runyard.policy.forecast import Forecast, Outlook, forecast
 from runyard.store import health, outlook, registry, rules, views
@@ -109,7 +110,8 @@ class _Places:
 def _reason(tx: Tx, seq: int, job: Job, placed: Any, ruling: Rules, here: _Places) -> Explanation:
     if blockers := ruling.blockers(placed):
         return _ruled(tx, job, blockers[0])
-    if higher := views.of_higher_class(tx, seq, COUNT_LIMIT):
+    is_at_top = class_of(placed.rank, tx.now) >= outlook.top(tx, placed.pool, job.target)
+    if higher := views.of_higher_class(tx, seq, COUNT_LIMIT, is_at_top=is_at_top):
         count = f"more than {higher}" if higher == COUNT_LIMIT else str(higher)
         text = f"queued: behind {count} job{'s' * (higher != 1)} of higher class"
         found = say(job, "behind", text)

@@ -105,7 +105,7 @@ def _picks(
     tx: Tx, claimer: Claimer, slots: Sequence[FreeSlot], ahead: Sequence[FreeSlot]
 ) -> list[Pick]:
     """Which queue each slot takes from."""
-    if slots and (staying := stay.picks(tx, slots)) is not None:
+    if slots and (staying := stay.picks(tx, claimer.worker, slots)) is not None:
         return staying
     fitting = [
         queue
@@ -174,7 +174,7 @@ def _record(tx: Tx, claimer: Claimer, taken: Sequence[tuple[Any, Pick]], until: 
 # A loose index scan: each step jumps to the next queue instead of walking its jobs. The head's
 # columns are asked for one by one: joined by its number instead, PostgreSQL without statistics
 # reads the whole table.
-_ORDER = "ORDER BY rank, bottom_level DESC, seq LIMIT 1"
+_ORDER = "ORDER BY rank, behind DESC, seq LIMIT 1"
 _HEAD_OF = f"FROM jobs WHERE state = 'queued' AND queue_id = queues.id {_ORDER}"
 _OPEN = Statement(
     text(
@@ -186,13 +186,14 @@ _OPEN = Statement(
                     WHERE state = 'queued' AND queue_id > open_queues.id)
             FROM open_queues WHERE open_queues.id IS NOT NULL
         )
-        SELECT queues.id, queues.group_id, queues.submitted_by, queues.limit_key,
+        SELECT queues.id, queues.group_id, queues.submitted_by, queues.limit_key, queues.priority,
                groups.pool, groups.org_id, groups.target, groups.app_version_id,
                groups.queued, groups.work,
                EXISTS (SELECT 1 FROM pauses) OR EXISTS (SELECT 1 FROM limits)
                    OR EXISTS (SELECT 1 FROM slots WHERE state <> 'ready') AS is_ruled,
                (SELECT rank {_HEAD_OF}) AS rank,
-               (SELECT bottom_level {_HEAD_OF}) AS bottom_level,
+               (SELECT behind {_HEAD_OF}) AS behind,
+               (SELECT expected {_HEAD_OF}) AS expected,
                (SELECT seq {_HEAD_OF}) AS seq
         FROM open_queues
         JOIN queues ON queues.id = open_queues.id

@@ -12,15 +12,15 @@ from runyard.domain.event import EventKind
 from runyard.domain.job import FINAL, WAITING, State
 from runyard.domain.lifecycle import Transition
 from runyard.errors import Conflict
-from runyard.policy.choose import rank
-from runyard.policy.estimate import UNKNOWN_SECONDS
+from runyard.policy.choose import HIGH, rank, work_behind
+from runyard.policy.estimate import UNKNOWN_SECONDS, or_unknown
 from runyard.store import events, moves, registry, tallies
 from runyard.store.database import Tx
 from runyard.store.finish import record_attempts, running, settle, unexpected
 from runyard.store.moves import Move
 from runyard.store.resolve import chunks
 from runyard.store.schema import dependencies, groups, in_state, jobs, queues, workers
-from runyard.store.submit import queue_id
+from runyard.store.submit import queue_id, queue_of
 from runyard.store.tallies import Change
 
 
@@ -212,13 +212,40 @@ def _reopen(tx: Tx, row: Any, chosen: set[int]) -> Move:
 
 def set_priority(tx: Tx, seq: int, priority: int) -> None:
     """Give a waiting job another priority; what it has waited so far still counts."""
-    query = tx.dialect.lock(select(jobs.c.id, jobs.c.state, jobs.c.submitted_at).filter_by(seq=seq))
-    row = tx.conn.execute(query).one()
+    row = tx.conn.execute(tx.dialect.lock(_PLACED), {"seq": seq}).one()
     if row.state not in WAITING:
         raise Conflict(f"job {row.id} is {row.state}: only one that waits can be moved in line")
-    new = {"priority": priority, "rank": rank(row.submitted_at, priority)}
+    queue = queue_of(tx, row.group_id, row.submitted_by, row.limit_key, priority)
+    seconds = or_unknown(row.expected)
+    level = row.behind + (seconds if row.priority >= HIGH else 0.0)
+    new = {
+        "queue_id": queue,
+        "priority": priority,
+        "rank": rank(row.submitted_at, priority),
+        "behind": work_behind(priority, seconds, level),
+    }
     tx.conn.execute(update(jobs).where(jobs.c.seq == seq).values(new))
+    if row.state == State.QUEUED.value:
+        tallies.add(tx, [Change(row.queue_id, -1, -seconds), Change(queue, 1, seconds)])
     events.append(tx, [events.record(tx.now, EventKind.PRIORITY, seq, None, {"to": priority})])
+
+
+_PLACED = (
+    select(
+        jobs.c.id,
+        jobs.c.state,
+        jobs.c.submitted_at,
+        jobs.c.priority,
+        jobs.c.expected,
+        jobs.c.behind,
+        jobs.c.queue_id,
+        queues.c.group_id,
+        queues.c.submitted_by,
+        queues.c.limit_key,
+    )
+    .join(queues, queues.c.id == jobs.c.queue_id)
+    .where(jobs.c.seq == bindparam("seq"))
+)
 
 
 def retire(tx: Tx, ids: Sequence[str]) -> None:
@@ -232,7 +259,8 @@ def adopt(tx: Tx, pool: str) -> int:
     """Open the unfinished jobs of an abandoned pool to all workers; returns how many."""
     adopted = 0
     for old in tx.conn.execute(_OF_POOL, {"pool": pool}).all():
-        place = (old.org_id, old.target, old.app_version_id, old.submitted_by, old.limit_key)
+        group = (old.org_id, old.target, old.app_version_id)
+        place = (*group, old.submitted_by, old.limit_key, old.priority)
         shared = queue_id(tx, "", place)
         queued = tx.conn.execute(_QUEUED, {"old": old.id}).one()
         adopted += tx.conn.execute(_ADOPT, {"old": old.id, "new": shared}).rowcount

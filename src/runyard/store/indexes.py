@@ -15,7 +15,7 @@ Index(
     "ix_jobs_queued",
     jobs.c.queue_id,
     jobs.c.rank,
-    jobs.c.bottom_level.desc(),
+    jobs.c.behind.desc(),
     jobs.c.seq,
     sqlite_where=text("state = 'queued'"),
     postgresql_where=text("state = 'queued'"),

@@ -59,12 +59,12 @@ def cancels(tx: Tx, worker: str) -> set[Lease]:
 _BY_WORKER = (jobs.c.worker, jobs.c.seq)
 _EXPIRED = (
     running(jobs.c.lease_until < bindparam("now"))
-    .add_columns(jobs.c.rank, jobs.c.bottom_level)
+    .add_columns(jobs.c.rank, jobs.c.behind)
     .order_by(*_BY_WORKER)
 )
 _OF_WORKERS = (
     running(jobs.c.worker.in_(bindparam("workers", expanding=True)))
-    .add_columns(jobs.c.rank, jobs.c.bottom_level)
+    .add_columns(jobs.c.rank, jobs.c.behind)
     .order_by(*_BY_WORKER)
 )
 
@@ -109,7 +109,7 @@ def _lose(tx: Tx, rows: Sequence[Any]) -> list[Move]:
 
 
 def _start_order(row: Any) -> tuple[float, float, float, int]:
-    return row.claimed_at, row.rank, -row.bottom_level, row.seq
+    return row.claimed_at, row.rank, -row.behind, row.seq
 
 
 def _taken_back(tx: Tx, row: Any, was_begun: bool) -> Move:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,8 +46,14 @@ def read(
     )
 
 
+def top(tx: Tx, pool: str, target: str) -> int:
+    """The highest priority that waits for a target in a pool; ageing raises nothing above it."""
+    found = open_queues(tx, frozenset({pool}))
+    return max((queue.priority for queue in found if queue.target == target), default=0)
+
+
 _WAITING = Statement(
-    select(jobs.c.seq, jobs.c.rank, jobs.c.bottom_level, jobs.c.expected)
+    select(jobs.c.seq, jobs.c.rank, jobs.c.behind, jobs.c.expected)
     .where(in_state(State.QUEUED), jobs.c.queue_id == bindparam("queue"))
     .order_by(*IN_ORDER)
     .limit(bindparam("limit"))
@@ -62,11 +69,13 @@ def _lines(tx: Tx, found: Sequence[OpenQueue], usual: Mapping[str, float]) -> li
             queue.submitted_by,
             [
                 Waiting(
-                    Candidate(row.rank, -row.bottom_level, row.seq),
-                    _seconds(row.expected, queue.target, usual),
+                    Candidate(row.rank, -row.behind, row.seq, seconds),
+                    seconds,
                 )
                 for row in _WAITING.rows(tx, queue=queue.id, limit=limit)
+                for seconds in (_seconds(row.expected, queue.target, usual),)
             ],
+            queue.priority,
         )
         for queue in found
     ]
@@ -119,7 +128,8 @@ def _places(
         if row.targets is not None:
             serves &= set(json.loads(row.targets))
         cost = installs.get(row.target, INSTALL_SECONDS) if row.target else 0.0
-        slot = Slot(row.target, row.group_id, cost)
+        held_for = math.inf if row.ready_at is None else tx.now - row.ready_at
+        slot = Slot(row.target, row.group_id, cost, held_for)
         job = running.get((row.worker, row.name))
         left = 0.0 if job is None else _left(tx, row, job, usual)
         found.append(Place(slot, frozenset(serves), left, job))

@@ -68,8 +68,8 @@ groups = Table(
     UniqueConstraint("pool", "org_id", "target", "app_version_id"),
 )
 
-# The jobs of a group that share submitter and limit, so that they all may start or all may not:
-# a full limit at the head of a queue hides nothing that it does not hold back itself.
+# The jobs of a group that share submitter, limit and priority: they all may start or all may not,
+# and none is more urgent than the first. So the head of a queue hides nothing.
 queues = Table(
     "queues",
     metadata,
@@ -77,7 +77,8 @@ queues = Table(
     Column("group_id", Seq, ForeignKey("groups.id"), nullable=False),
     Column("submitted_by", String, nullable=False),
     Column("limit_key", String, nullable=False),  # "" for none
-    UniqueConstraint("group_id", "submitted_by", "limit_key"),
+    Column("priority", Integer, nullable=False),
+    UniqueConstraint("group_id", "submitted_by", "limit_key", "priority"),
 )
 
 # What transactions changed of groups and of usage, folded into both by the promoter: a row that
@@ -184,7 +185,7 @@ jobs = Table(
     Column("exit_code", Integer),
     Column("priority", Integer, nullable=False),
     Column("rank", Double, nullable=False),
-    Column("bottom_level", Double, nullable=False),
+    Column("behind", Double, nullable=False),  # orders equals: see policy's work_behind
     Column("expected", Double),  # seconds, by history; NULL without any
     Column("avoids", String),  # the slots where infrastructure failed it, one a line
     Column("avoids_until", Double),
@@ -338,4 +339,4 @@ def in_state(state: State) -> TextClause:
 
 
 # The order in which the jobs of a queue start, as the index of queued jobs has it.
-IN_ORDER = (jobs.c.rank, jobs.c.bottom_level.desc(), jobs.c.seq)
+IN_ORDER = (jobs.c.rank, jobs.c.behind.desc(), jobs.c.seq)

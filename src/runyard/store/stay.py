@@ -1,8 +1,9 @@
 """Stay: what slots with a build mostly do, decided without reading the whole yard.
 
-The rule is policy's own: a slot goes on with its group while that is among the best. Whether it is
-takes two looks at indexes, however many groups there are. Anything that could make the choice
-another one, be it a limit, a slot out of order or a second submitter, leaves it to policy.
+The rule is policy's own: a slot goes on with its group for a turn, while that is among the best.
+Whether it is takes a few looks at indexes, however many groups there are. Anything that could make
+the choice another one, be it a limit, a slot out of order or a second submitter, leaves it to
+policy.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from sqlalchemy import bindparam, exists, func, literal, or_, select
 
 from runyard.domain.job import State
 from runyard.domain.slot import SlotState
-from runyard.policy.choose import class_of
+from runyard.policy.choose import TURN
 from runyard.store.database import Tx
 from runyard.store.schema import IN_ORDER, groups, in_state, jobs, limits, pauses, queues, slots
 from runyard.store.statement import Statement
 from runyard.store.yard import FreeSlot, OpenQueue, Pick
 
 
-def picks(tx: Tx, free: Sequence[FreeSlot]) -> list[Pick] | None:
+def picks(tx: Tx, worker: str, free: Sequence[FreeSlot]) -> list[Pick] | None:
     """What the slots take if each of them stays with its group; None if policy has to decide."""
     held = [slot.group_id for slot in free if slot.group_id is not None]
     if len(held) < len(free) or len(set(held)) < len(held):
@@ -30,23 +31,24 @@ def picks(tx: Tx, free: Sequence[FreeSlot]) -> list[Pick] | None:
         return None
     found = []
     for slot in free:
-        queue = _only_queue(tx, slot)
+        queue = _only_queue(tx, worker, slot)
         if queue is None or queue.build == "":
             return None
         found.append(Pick(slot, queue, queue.seq))
     return found
 
 
-def _only_queue(tx: Tx, slot: FreeSlot) -> OpenQueue | None:
-    """The one open queue of a slot's group, if no job anywhere is of a higher class."""
-    rows = _QUEUES.rows(tx, group=slot.group_id)
+def _only_queue(tx: Tx, worker: str, slot: FreeSlot) -> OpenQueue | None:
+    """The one open queue of a slot's group, if no job anywhere is of a higher class and it is the
+    group's turn."""
+    rows = _QUEUES.rows(tx, group=slot.group_id, worker=worker, slot=slot.name)
     open_ones = [row for row in rows if row.seq is not None]
     if len(open_ones) != 1 or not slot.serves(open_ones[0].target):
         return None
     row: Any = open_ones[0]
-    if class_of(row.rank, tx.now) < class_of(row.best, tx.now):
+    if row.rank > row.best or row.ready_at is None or tx.now - row.ready_at >= TURN:
         return None
-    return OpenQueue(*row[:-1])
+    return OpenQueue(*row[:-2])
 
 
 # What makes policy look at more than classes.
@@ -73,12 +75,18 @@ def _of_head(column: Any) -> Any:
     )
 
 
+_READY_AT = (
+    select(slots.c.ready_at)
+    .where(slots.c.worker == bindparam("worker"), slots.c.name == bindparam("slot"))
+    .scalar_subquery()
+)
 _QUEUES = Statement(
     select(
         queues.c.id,
         queues.c.group_id,
         queues.c.submitted_by,
         queues.c.limit_key,
+        queues.c.priority,
         groups.c.pool,
         groups.c.org_id,
         groups.c.target,
@@ -87,9 +95,11 @@ _QUEUES = Statement(
         groups.c.work,
         literal(False).label("is_ruled"),
         _of_head(jobs.c.rank).label("rank"),
-        _of_head(jobs.c.bottom_level).label("bottom_level"),
+        _of_head(jobs.c.behind).label("behind"),
+        _of_head(jobs.c.expected).label("expected"),
         _of_head(jobs.c.seq).label("seq"),
         select(func.min(jobs.c.rank)).where(in_state(State.QUEUED)).scalar_subquery().label("best"),
+        _READY_AT.label("ready_at"),
     )
     .join_from(queues, groups, groups.c.id == queues.c.group_id)
     .where(queues.c.group_id == bindparam("group"))

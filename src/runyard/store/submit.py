@@ -12,7 +12,7 @@ from runyard.domain.event import EventKind
 from runyard.domain.job import FINAL, State
 from runyard.domain.lifecycle import initial_state
 from runyard.errors import Conflict, NotFound
-from runyard.policy.choose import rank
+from runyard.policy.choose import rank, work_behind
 from runyard.policy.estimate import UNKNOWN_SECONDS, or_unknown
 from runyard.policy.fits import Scope
 from runyard.store import resolve, rules, schema, tallies
@@ -109,7 +109,7 @@ def submit(
             states[position].value,
             job.priority,
             rank(tx.now, job.priority),
-            job.bottom_level,
+            work_behind(job.priority, or_unknown(job.expected), job.bottom_level),
             job.expected,
             count,
             job.run_after,
@@ -153,7 +153,7 @@ _JOB_COLUMNS = (
     "state",
     "priority",
     "rank",
-    "bottom_level",
+    "behind",
     "expected",
     "waiting_on",
     "run_after",
@@ -230,11 +230,13 @@ def _insert_batch(tx: Tx, batch: NewBatch, total: int) -> int:
     return seq
 
 
-Place = tuple[str, str, str, str, str]  # org, target, app version, submitter, limit key
+# Org, target, app version, submitter, limit key, priority.
+Place = tuple[str, str, str, str, str, int]
 
 
 def _place(job: NewJob) -> Place:
-    return (job.org_id, job.target, job.app_version_id or "", job.submitted_by, job.limit_key)
+    group = (job.org_id, job.target, job.app_version_id or "")
+    return (*group, job.submitted_by, job.limit_key, job.priority)
 
 
 def _queue_ids(tx: Tx, new: Sequence[NewJob], pool: str) -> dict[Place, int]:
@@ -244,7 +246,7 @@ def _queue_ids(tx: Tx, new: Sequence[NewJob], pool: str) -> dict[Place, int]:
 
 def queue_id(tx: Tx, pool: str, place: Place) -> int:
     """The id of one queue; made if it does not exist, with its group, by whoever comes first."""
-    org_id, target, app_version_id, submitted_by, limit_key = place
+    org_id, target, app_version_id, submitted_by, limit_key, priority = place
     group = {
         "pool": pool,
         "org_id": org_id,
@@ -252,8 +254,13 @@ def queue_id(tx: Tx, pool: str, place: Place) -> int:
         "app_version_id": app_version_id,
     }
     group_id = _id_of(tx, groups, group)
-    queue = {"group_id": group_id, "submitted_by": submitted_by, "limit_key": limit_key}
-    return _id_of(tx, queues, queue)
+    return queue_of(tx, group_id, submitted_by, limit_key, priority)
+
+
+def queue_of(tx: Tx, group_id: int, submitted_by: str, limit_key: str, priority: int) -> int:
+    """The id of one queue of a group that exists; made if there is none yet."""
+    whose = {"group_id": group_id, "submitted_by": submitted_by}
+    return _id_of(tx, queues, {**whose, "limit_key": limit_key, "priority": priority})
 
 
 def _id_of(tx: Tx, table: Table, values: dict[str, Any]) -> int:

@@ -285,17 +285,19 @@ def _event(row: Row[Any], begun: Sequence[int]) -> Event:
 
 def ahead(tx: Tx, seq: int, limit: int = 1000) -> int:
     """How many queued jobs of the same pool come before a queued job; stops counting at a limit."""
-    before = tuple_(jobs.c.rank, -jobs.c.bottom_level, jobs.c.seq) < tuple_(
-        _MINE.c.rank, -_MINE.c.bottom_level, _MINE.c.seq
+    before = tuple_(jobs.c.rank, -jobs.c.behind, jobs.c.seq) < tuple_(
+        _MINE.c.rank, -_MINE.c.behind, _MINE.c.seq
     )
     return _count_beside(tx, seq, limit, before)
 
 
-def of_higher_class(tx: Tx, seq: int, limit: int = 1000) -> int:
+def of_higher_class(tx: Tx, seq: int, limit: int = 1000, *, is_at_top: bool = False) -> int:
     """How many queued jobs of the same pool and target are of a higher class than a queued job;
-    stops counting at a limit."""
-    target = groups.c.target == _MY_GROUP.c.target
-    return _count_beside(tx, seq, limit, target, jobs.c.rank < _MINE.c.rank)
+    stops counting at a limit. One that ``is_at_top`` has only its own org's before it."""
+    conditions = [groups.c.target == _MY_GROUP.c.target, jobs.c.rank < _MINE.c.rank]
+    if is_at_top:
+        conditions.append(groups.c.org_id == _MY_GROUP.c.org_id)
+    return _count_beside(tx, seq, limit, *conditions)
 
 
 _MINE, _MY_QUEUE, _MY_GROUP = jobs.alias("mine"), queues.alias("my_queue"), groups.alias("my_group")
@@ -335,6 +337,7 @@ def placement(tx: Tx, seq: int) -> Any:
             queues.c.group_id,
             queues.c.submitted_by,
             queues.c.limit_key,
+            jobs.c.rank,
             jobs.c.run_after,
             jobs.c.cancel_requested,
         )

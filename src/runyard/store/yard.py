@@ -6,6 +6,7 @@ Read only when there is a choice: a worker whose one open queue is a lane needs 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,6 +54,7 @@ class OpenQueue:
     group_id: int
     submitted_by: str
     limit_key: str
+    priority: int
     pool: str
     org_id: str
     target: str
@@ -61,7 +63,8 @@ class OpenQueue:
     work: float
     is_ruled: bool
     rank: float
-    bottom_level: float
+    behind: float
+    expected: float | None
     seq: int
 
     @property
@@ -72,7 +75,7 @@ class OpenQueue:
     @property
     def head(self) -> Candidate:
         """Its first job, as policy sees it."""
-        return Candidate(self.rank, -self.bottom_level, self.seq)
+        return _candidate(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Yard:
         self._slots = self._slots_alive()
         self._holders = _holders(self._slots)
         self._busy = busy(tx, self._slots) if self._holders else {}
+        self._ready = {(row.worker, row.name): row.ready_at for row in self._slots}
         # General slots take nothing for which their worker has special ones.
         self._special = {(row.worker, row.target) for row in self._slots}
         self._avoiding = _avoiding(tx)
@@ -130,8 +134,9 @@ class Yard:
         while (choice := self._choose(slot)) is not None:
             if not choice.installs or self._hold(slot, choice.group):
                 queue = self._queues[choice.queue.id]
-                self._take(slot, queue, choice.queue.head, installs=choice.installs)
-                seq = None if queue.is_lane else choice.queue.head.seq
+                job = self._job(queue, choice, self._avoided(slot))
+                self._take(slot, queue, job, installs=choice.installs)
+                seq = None if queue.is_lane else job.seq
                 return Pick(slot, queue, seq, choice.installs)
         return None
 
@@ -145,27 +150,24 @@ class Yard:
             for group in self._groups.values()
             if slot.serves(group.target)
         ]
-        where = Slot(slot.target, slot.group_id, slot.install_seconds)
+        ready_at = self._ready.get((self._worker, slot.name))
+        held_for = math.inf if ready_at is None else self._tx.now - ready_at
+        where = Slot(slot.target, slot.group_id, slot.install_seconds, held_for)
         return choose(where, seen, self._usage, self._tx.now)
 
     def _seen_by(self, slot: FreeSlot, group: Group, avoided: frozenset[int]) -> Group:
         """A group with the queues of it that may start, and the other slots that hold it."""
         seen = self._seen.get(group.id)
         if seen is None or avoided:
-            holders = self._holders.get(group.id, ())
-            seen = replace(
-                group,
-                queues=tuple(self._open(group.id, avoided)),
-                holders=len(holders),
-                busy=sum(self._busy.get(holder, 0.0) for holder in holders),
-            )
+            seen = replace(group, queues=tuple(self._open(group.id, avoided)))
             if not avoided:
                 self._seen[group.id] = seen
-        me = (self._worker, slot.name)
-        if seen.holders and me in self._holders[group.id]:
-            mine = self._busy.get(me, 0.0)
-            return replace(seen, holders=seen.holders - 1, busy=seen.busy - mine)
-        return seen
+        others = self._holders.get(group.id, set()) - {(self._worker, slot.name)}
+        if not others:
+            return seen
+        left = [self._busy.get(holder, 0.0) for holder in others]
+        soon = sum(seconds < slot.install_seconds for seconds in left)
+        return replace(seen, holders=len(left), busy=sum(left), soon=soon)
 
     def _avoided(self, slot: FreeSlot) -> frozenset[int]:
         """The jobs that infrastructure failed on this slot, if there is another for them."""
@@ -197,34 +199,39 @@ class Yard:
             if self._rules.allow(queue):
                 head = self._head(queue, avoided)
                 if head is not None:
-                    yield Queue(queue.id, queue.submitted_by, head)
+                    yield Queue(queue.id, queue.submitted_by, head, queue.priority)
 
     def _head(self, queue: OpenQueue, avoided: frozenset[int]) -> Candidate | None:
         """The first job that is left of a queue and is none of ``avoided``."""
-        known, given = self._heads[queue.id], self._given[queue.id]
-        if known and not avoided:
-            return known[0]
-        if all(job.seq in avoided for job in known):
-            limit = len(given) + len(avoided) + HEADS
-            rows = _HEADS.rows(self._tx, queue=queue.id, limit=limit)
-            known[:] = [
-                Candidate(row.rank, -row.bottom_level, row.seq)
-                for row in rows
-                if row.seq not in given
-            ]
-        return next((job for job in known if job.seq not in avoided), None)
+        return next(iter(self._first(queue, avoided, 1)), None)
 
-    def _take(self, slot: FreeSlot, queue: OpenQueue, head: Candidate, *, installs: bool) -> None:
+    def _job(self, queue: OpenQueue, choice: Choice, avoided: frozenset[int]) -> Candidate:
+        """The one that was chosen of a queue: not its head if that is left to a holder."""
+        if not choice.leaves:
+            return choice.queue.head
+        return self._first(queue, avoided, choice.leaves + 1)[-1]
+
+    def _first(self, queue: OpenQueue, avoided: frozenset[int], count: int) -> Sequence[Candidate]:
+        """The first jobs that are left of a queue and are none of ``avoided``."""
+        known, given = self._heads[queue.id], self._given[queue.id]
+        found = [job for job in known if job.seq not in avoided]
+        if len(found) < count:
+            limit = len(given) + len(avoided) + count + HEADS
+            rows = _HEADS.rows(self._tx, queue=queue.id, limit=limit)
+            known[:] = [_candidate(row) for row in rows if row.seq not in given]
+            found = [job for job in known if job.seq not in avoided]
+        return found[:count]
+
+    def _take(self, slot: FreeSlot, queue: OpenQueue, job: Candidate, *, installs: bool) -> None:
         """Count one of its jobs as given away to a slot."""
-        self._given[queue.id].add(head.seq)
-        self._heads[queue.id].remove(head)
+        self._given[queue.id].add(job.seq)
+        self._heads[queue.id].remove(job)
         self._rules.count(queue)
         if self._rules.maximum:
             self._seen.clear()  # a limit may be full now
         group = self._groups[queue.group_id]
         self._seen.pop(group.id, None)
-        # What is behind a job may be others which do not wait in this group.
-        seconds = -head.behind if group.is_lane else min(-head.behind, group.work)
+        seconds = job.expected
         install = slot.install_seconds if installs else 0.0
         self._busy[self._worker, slot.name] = install + seconds
         self._groups[group.id] = replace(
@@ -262,11 +269,17 @@ class Yard:
 
 
 _HEADS = Statement(
-    select(jobs.c.seq, jobs.c.rank, jobs.c.bottom_level)
+    select(jobs.c.seq, jobs.c.rank, jobs.c.behind, jobs.c.expected)
     .where(in_state(State.QUEUED), jobs.c.queue_id == bindparam("queue"))
     .order_by(*IN_ORDER)
     .limit(bindparam("limit"))
 )
+
+
+def _candidate(row: Any) -> Candidate:
+    return Candidate(row.rank, -row.behind, row.seq, or_unknown(row.expected))
+
+
 _GROUP = select(groups.c.id).where(groups.c.id == bindparam("group"))
 _HOLD = (
     update(slots)

@@ -142,13 +142,15 @@ def upgrade() -> None:
         sa.Column("group_id", Seq, nullable=False),
         sa.Column("submitted_by", sa.String(), nullable=False),
         sa.Column("limit_key", sa.String(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name=op.f("fk_queues_group_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_queues")),
         sa.UniqueConstraint(
             "group_id",
             "submitted_by",
             "limit_key",
-            name=op.f("uq_queues_group_id_submitted_by_limit_key"),
+            "priority",
+            name=op.f("uq_queues_group_id_submitted_by_limit_key_priority"),
         ),
     )
     op.create_table(
@@ -185,7 +187,7 @@ def upgrade() -> None:
         sa.Column("exit_code", sa.Integer(), nullable=True),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("rank", sa.Double(), nullable=False),
-        sa.Column("bottom_level", sa.Double(), nullable=False),
+        sa.Column("behind", sa.Double(), nullable=False),
         sa.Column("expected", sa.Double(), nullable=True),
         sa.Column("avoids", sa.String(), nullable=True),
         sa.Column("avoids_until", sa.Double(), nullable=True),
@@ -286,7 +288,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_queued",
         "jobs",
-        ["queue_id", "rank", sa.literal_column("bottom_level DESC"), "seq"],
+        ["queue_id", "rank", sa.literal_column("behind DESC"), "seq"],
         unique=False,
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
