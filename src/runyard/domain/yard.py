@@ -75,3 +75,11 @@ class LimitView(BaseModel):
     running: int | None = None
     waiting: int | None = None
     running_now: int = 0
+
+
+class PauseView(BaseModel):
+    """An org or a target of which nothing starts, since an instant."""
+
+    scope: str
+    name: str
+    since: Timestamp

@@ -9,7 +9,7 @@ from runyard.config import Home
 from runyard.domain.job import Job
 from runyard.domain.slot import SlotState
 from runyard.domain.user import Actor
-from runyard.domain.yard import DeviceView, GroupView, LimitView
+from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
 from runyard.engine import presence
 from runyard.errors import InvalidRequest
 from runyard.policy.fits import Scope
@@ -67,6 +67,17 @@ class Yardmaster:
         """Go on with it; False if it was not paused."""
         subject = f"{scope} {name}"
         return self._administer("resume", subject, lambda tx: rules.resume(tx, scope, name))
+
+    def pauses(self) -> list[PauseView]:
+        """What starts nothing more for now: orgs that may be seen, and targets; groups tell it
+        themselves."""
+        with self._store.read() as tx:
+            paused = rules.read(tx, lock=False).paused
+        return [
+            PauseView(scope=scope, name=name, since=since)
+            for (scope, name), since in sorted(paused.items())
+            if scope is Scope.TARGET or (scope is Scope.ORG and self._actor.sees in (None, name))
+        ]
 
     def limit(self, scope: Scope, name: str, maximum: int | None) -> None:
         """Let at most so many jobs of it run at once; None lifts the limit."""

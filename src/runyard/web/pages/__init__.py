@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from runyard.web.pages import batches, errors, files, jobs, overview, signin, submit
+from runyard.web.pages import (
+    admin,
+    batches,
+    docs,
+    errors,
+    files,
+    jobs,
+    overview,
+    profile,
+    signin,
+    submit,
+    templates,
+    yard,
+)
+
+PAGES = (
+    *(files, signin, overview, batches, jobs, submit, templates),
+    *(yard, admin, profile, docs),
+)
 
 
 def install(app: FastAPI) -> None:
     """Add the pages to an application."""
     router = APIRouter(include_in_schema=False)
-    for module in (files, signin, overview, batches, jobs, submit):
+    for module in PAGES:
         router.include_router(module.router)
     app.include_router(router)
     errors.install(app)

@@ -37,7 +37,7 @@ class Bar:
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """One row for each slot. ``builds`` are names with their colours, ``ticks`` instants at even
-    distances."""
+    distances; ``has_lanes`` if some jobs need no build."""
 
     begin: float
     end: float
@@ -45,6 +45,7 @@ class Timeline:
     builds: Sequence[tuple[str, int]]
     ticks: Sequence[float]
     amount: int
+    has_lanes: bool
 
 
 def timeline(
@@ -86,6 +87,7 @@ def timeline(
         list(builds.items()),
         [start + length * step / (TICKS - 1) for step in range(TICKS)],
         len(spans),
+        any(not span.build for span in spans),
     )
 
 

@@ -35,6 +35,7 @@ SAID = {
     "lifted": "The limit is lifted.",
     "added": "The user is added.",
     "changed": "The user is changed.",
+    "forgotten": "The template is forgotten; what was run from it stays.",
     "revoked": "The token is revoked.",
     "password": "The password is changed; all other sessions are over.",
 }

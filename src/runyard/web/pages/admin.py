@@ -1,0 +1,192 @@
+"""What admins look after: users, everybody's tokens, limits, the audit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query, Request, Response
+
+from runyard.domain.user import Role, TokenScope
+from runyard.errors import Conflict, InvalidRequest
+from runyard.policy.fits import Scope
+from runyard.web.faults import status_of
+from runyard.web.pages import render
+from runyard.web.pages.visit import Poster, Visit, Visitor
+from runyard.web.params import Cursor, Text
+
+router = APIRouter(prefix="/admin")
+
+LONG = 50
+MOST = 2**31 - 1
+
+Short = Annotated[str, Form(max_length=300)]
+Password = Annotated[str, Form(max_length=2000)]
+
+
+# Users.
+
+
+@router.get("/users")
+def users(visit: Visitor, cursor: Text = "") -> Response:
+    """All users, by name."""
+    return _users(visit, cursor)
+
+
+def _users(visit: Visit, cursor: str = "", status: int = 200, **values: object) -> Response:
+    found = visit.place.accounts(visit.actor).page(cursor, LONG + 1)
+    return render.page(
+        visit,
+        "users.html",
+        status,
+        users=found[:LONG],
+        next=found[LONG - 1].name if len(found) > LONG else None,
+        cursor=cursor,
+        roles=list(Role),
+        **{"fault": "", "login": "", "whose": "", "values": {}, **values},
+    )
+
+
+@router.post("/users")
+def add_user(
+    visit: Poster,
+    name: Short = "",
+    role: Role = Role.MEMBER,
+    org: Short = "default",
+    password: Password = "",
+) -> Response:
+    """A new user; without a password, one who signs in by links and tokens."""
+    try:
+        visit.place.accounts(visit.actor).add(name.strip(), role, org.strip(), password or None)
+    except (InvalidRequest, Conflict) as error:
+        values = {"name": name, "role": role, "org": org}
+        return _users(visit, "", status_of(error), fault=str(error), values=values)
+    return render.see("/admin/users", "added")
+
+
+@router.post("/users/role")
+def set_role(visit: Poster, name: Short, role: Annotated[Role, Form()]) -> Response:
+    """Let somebody do more, or less."""
+    visit.place.accounts(visit.actor).set_role(name, role)
+    return render.see("/admin/users", "changed")
+
+
+@router.post("/users/disable")
+def disable(visit: Poster, name: Short) -> Response:
+    """Let somebody in no more."""
+    visit.place.accounts(visit.actor).disable(name)
+    return render.see("/admin/users", "changed")
+
+
+@router.post("/users/enable")
+def enable(visit: Poster, name: Short) -> Response:
+    """Let somebody in again."""
+    visit.place.accounts(visit.actor).enable(name)
+    return render.see("/admin/users", "changed")
+
+
+@router.post("/users/password")
+def set_password(visit: Poster, name: Short, password: Password = "") -> Response:
+    """Give somebody another password."""
+    try:
+        visit.place.accounts(visit.actor).set_password(name, password)
+    except InvalidRequest as error:
+        return _users(visit, "", status_of(error), fault=str(error))
+    return render.see("/admin/users", "changed")
+
+
+@router.post("/users/link")
+def link(visit: Poster, request: Request, name: Short) -> Response:
+    """A link that signs somebody in once: shown in this answer, and nowhere else."""
+    secret = visit.place.accounts(visit.actor).login_link(name)
+    return _users(visit, login=f"{request.base_url}login?link={secret}", whose=name)
+
+
+# Tokens.
+
+
+@router.get("/tokens")
+def tokens(visit: Visitor) -> Response:
+    """Everybody's, the newest first."""
+    found = visit.place.accounts(visit.actor).tokens("*")
+    return render.page(visit, "tokens.html", tokens=found, scopes=list(TokenScope))
+
+
+@router.post("/tokens/revoke")
+def revoke(visit: Poster, token: Short) -> Response:
+    """End a token."""
+    visit.place.accounts(visit.actor).revoke_token(token)
+    return render.see("/admin/tokens", "revoked")
+
+
+# Limits.
+
+
+@router.get("/limits")
+def limits(visit: Visitor) -> Response:
+    """What may run at once and wait at a time."""
+    return _limits(visit)
+
+
+def _limits(visit: Visit, status: int = 200, **values: object) -> Response:
+    found = visit.place.yard(visit.actor).limits()
+    return render.page(
+        visit, "limits.html", status, limits=found, **{"fault": "", "values": {}, **values}
+    )
+
+
+@router.post("/limits")
+def put_limit(
+    visit: Poster,
+    scope: Annotated[Literal["user", "org", "target", "key"], Form()] = "user",
+    name: Short = "",
+    kind: Annotated[Literal["running", "waiting"], Form()] = "running",
+    most: Short = "",
+) -> Response:
+    """Set a limit; an empty one lifts it."""
+    yard = visit.place.yard(visit.actor)
+    visit.actor.require_admin()
+    try:
+        number = _number(most)
+        if kind == "running":
+            yard.limit(Scope(scope), name.strip(), number)
+        else:
+            yard.quota(scope, name.strip(), number)
+    except InvalidRequest as error:
+        values = {"scope": scope, "name": name, "kind": kind, "most": most}
+        return _limits(visit, status_of(error), fault=str(error), values=values)
+    return render.see("/admin/limits", "lifted" if number is None else "limit")
+
+
+def _number(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not (text.strip().isascii() and text.strip().isdigit() and int(text[:20]) <= MOST):
+        raise InvalidRequest(f"a limit is a whole number, or nothing: not {text[:40]!r}")
+    return int(text)
+
+
+# The record.
+
+
+@router.get("/audit")
+def audit(
+    visit: Visitor,
+    who: Text = "",
+    action: Text = "",
+    cursor: Annotated[Cursor | None, Query()] = None,
+) -> Response:
+    """Who changed what, and from where."""
+    found = visit.place.accounts(visit.actor).audit(
+        actor=who.strip() or None,
+        action=action.strip() or None,
+        limit=LONG + 1,
+        before=int(cursor) if cursor else None,
+    )
+    return render.page(
+        visit,
+        "audit.html",
+        entries=found[:LONG],
+        next=str(found[LONG - 1].seq) if len(found) > LONG else None,
+        cursor=cursor,
+        query={name: text for name, text in (("who", who), ("action", action)) if text},
+    )

@@ -1,0 +1,84 @@
+"""Templates: those there are, and a form that runs one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+
+from runyard.errors import InvalidRequest, LimitReached
+from runyard.web.faults import status_of
+from runyard.web.live import in_thread
+from runyard.web.pages import render
+from runyard.web.pages.visit import Poster, Visit, Visitor
+from runyard.web.params import Text
+
+router = APIRouter(prefix="/templates")
+
+LONG = 100
+OF_PARAMETER = "p:"  # how the fields of the form begin that are values of parameters
+
+
+@router.get("")
+def templates(visit: Visitor, cursor: Text | None = None) -> Response:
+    """Those that may be seen, by org and name."""
+    after = None
+    if cursor:
+        org, _, name = cursor.rpartition("/")
+        after = (org, name)
+    found = visit.place.templates(visit.actor).page(LONG + 1, after)
+    shown = found[:LONG]
+    return render.page(
+        visit,
+        "templates.html",
+        templates=shown,
+        next=f"{shown[-1].org_id}/{shown[-1].name}" if len(found) > LONG else None,
+        cursor=cursor,
+    )
+
+
+@router.get("/{name}")
+def template(visit: Visitor, name: str, org: Text | None = None) -> Response:
+    """One, with its parameters to be filled in."""
+    return _template(visit, org, name, {})
+
+
+@router.post("/{name}")
+async def run(
+    visit: Poster, request: Request, name: str, org: Annotated[str, Form(max_length=300)]
+) -> Response:
+    """Submit its jobs. Which fields there are, only the template knows."""
+    form = await request.form()
+    values = {
+        key.removeprefix(OF_PARAMETER): str(value)
+        for key, value in form.items()
+        if key.startswith(OF_PARAMETER) and value != ""
+    }
+    return await in_thread(_run, visit, org, name, values)
+
+
+def _run(visit: Visit, org: str, name: str, values: dict[str, str]) -> Response:
+    try:
+        batch = visit.place.templates(visit.actor).run(name, values, org_id=org)
+    except (InvalidRequest, LimitReached) as error:
+        return _template(visit, org, name, values, str(error), status_of(error))
+    return render.see(f"/batches/{batch.id}", "submitted")
+
+
+def _template(
+    visit: Visit,
+    org: str | None,
+    name: str,
+    values: dict[str, str],
+    fault: str = "",
+    status: int = 200,
+) -> Response:
+    found = visit.place.templates(visit.actor).get(name, org)
+    return render.page(visit, "template.html", status, saved=found, values=values, fault=fault)
+
+
+@router.post("/{name}/remove")
+def remove(visit: Poster, name: str, org: Annotated[str, Form(max_length=300)]) -> Response:
+    """Forget it; what was run from it stays."""
+    visit.place.templates(visit.actor).remove(name, org)
+    return render.see("/templates", "forgotten")

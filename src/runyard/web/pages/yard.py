@@ -1,0 +1,104 @@
+"""Devices and groups: what each slot does and did, and who shares an install."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query, Response
+
+from runyard.domain.job import AttemptState
+from runyard.policy.fits import Scope
+from runyard.store.spans import Span
+from runyard.web.pages import drawing, render
+from runyard.web.pages.visit import Poster, Visitor
+
+router = APIRouter()
+
+GROUPS = 50
+HOUR = 3600.0
+BAD = frozenset({AttemptState.FAILED, AttemptState.LOST})
+
+Name = Annotated[str, Form(max_length=300)]
+Pausable = Annotated[Literal["org", "target", "group"], Form()]
+
+
+@router.get("/devices")
+def devices(visit: Visitor, hours: Annotated[int, Query(ge=1, le=24)] = 1) -> Response:
+    """Every slot: what it does, what is installed, how it is, what it did."""
+    yard = visit.place.yard(visit.actor)
+    length = hours * HOUR
+    found = yard.devices()
+    since, spans = visit.place.lookout(visit.actor).lately(length)
+    slots = [(device.worker, device.name) for device in found]
+    known = set(slots)
+    spans = [span for span in spans if (span.worker, span.slot) in known]
+    ended = Counter((s.worker, s.slot) for s in spans if s.end is not None)
+    failed = Counter((s.worker, s.slot) for s in spans if s.state in BAD)
+    return render.page(
+        visit,
+        "devices.html",
+        devices=found,
+        workers=yard.workers(visit.place.settings.lease_seconds),
+        begun={span.job_id: span.begin for span in spans if span.end is None},
+        ended=ended,
+        failed=failed,
+        hours=hours,
+        timeline=drawing.timeline(spans, _first(spans, since), since + length, slots=slots),
+        events="/api/v1/events",
+    )
+
+
+def _first(spans: Sequence[Span], since: float) -> float:
+    """Where a picture begins: of a day that has only begun, not with the night."""
+    return max(since, min((span.begin for span in spans), default=since))
+
+
+@router.post("/devices/drain")
+def drain(visit: Poster, device: Name) -> Response:
+    """Start nothing more on it."""
+    visit.place.yard(visit.actor).drain(device)
+    return render.see("/devices", "drained")
+
+
+@router.post("/devices/resume")
+def resume_device(visit: Poster, device: Name) -> Response:
+    """Use it again."""
+    visit.place.yard(visit.actor).resume_device(device)
+    return render.see("/devices", "resumed")
+
+
+@router.get("/groups")
+def groups(visit: Visitor) -> Response:
+    """Who shares an install, who holds it, what is paused."""
+    yard = visit.place.yard(visit.actor)
+    return render.page(
+        visit,
+        "groups.html",
+        groups=yard.groups(GROUPS),
+        most=GROUPS,
+        pauses=yard.pauses(),
+        events="/api/v1/events",
+    )
+
+
+@router.post("/groups/{group}/cancel")
+def cancel_group(visit: Poster, group: int) -> Response:
+    """Cancel what waits and runs of it."""
+    visit.place.yard(visit.actor).cancel_group(group)
+    return render.see("/groups", "cancelled")
+
+
+@router.post("/pauses")
+def pause(visit: Poster, scope: Pausable, name: Name) -> Response:
+    """Start nothing more of an org, a target or a group."""
+    visit.place.yard(visit.actor).pause(Scope(scope), name.strip())
+    return render.see("/groups", "paused")
+
+
+@router.post("/pauses/lift")
+def lift(visit: Poster, scope: Pausable, name: Name) -> Response:
+    """Go on with it."""
+    visit.place.yard(visit.actor).resume(Scope(scope), name)
+    return render.see("/groups", "resumed")
