@@ -20,6 +20,7 @@ demo: $(VENV)/.installed ## tests of two builds on two simulated phones
 	@RUNYARD_HOME=$(CURDIR)/.runyard $(BIN)/runyard run examples/phones.yaml --simulate
 
 test: $(VENV)/.installed-dev ## run all tests
+	@.ci/chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed-dev ## lint, formatting, types, direction of imports
@@ -36,7 +37,7 @@ bench: $(VENV)/.installed-bench ## measure speed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .artefacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The demo goes without the tools of development, to be quick on a new machine.

@@ -384,6 +384,8 @@
     }), { passive: true });
   }
 
+  const current = $(".side nav [aria-current]"); // on a narrow screen the menu is a line that scrolls
+  if (current) current.scrollIntoView({ block: "nearest", inline: "center" });
   listen();
   tick();
   all("[data-log]").forEach(show);
