@@ -177,7 +177,9 @@ def test_one_that_waits_can_be_cancelled(yard: Runyard, home: Path) -> None:
 def test_limits_hold_for_what_waits_too(yard: Runyard, home: Path) -> None:
     from runyard.policy.fits import Scope
 
-    bootstrap.yardmaster(yard._settings, yard._store).limit(Scope.ORG, "default", 1)
+    bootstrap.yardmaster(yard._settings, yard._store).change_limit(
+        Scope.ORG, "default", {"running": 1}
+    )
     for _ in range(60):
         yard.submit(["true"])
     assert run(yard, home).most == 1

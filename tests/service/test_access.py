@@ -136,8 +136,8 @@ def test_the_yard_is_the_admins(house: House, job: Job) -> None:
         yard = house.yard(actor)
         for ask in (
             lambda yard=yard: yard.pause(Scope.ORG, "acme"),
-            lambda yard=yard: yard.limit(Scope.ORG, "acme", 1),
-            lambda yard=yard: yard.quota("org", "acme", 1),
+            lambda yard=yard: yard.change_limit(Scope.ORG, "acme", {"running": 1}),
+            lambda yard=yard: yard.change_limit(Scope.ORG, "acme", {"waiting": 1}),
             lambda yard=yard: yard.drain("phone"),
         ):
             with pytest.raises(Forbidden):
@@ -160,7 +160,7 @@ def test_groups_of_others_are_not_shown(house: House, job: Job) -> None:
 
 
 def test_a_quota_refuses_with_the_numbers(house: House) -> None:
-    house.yard(ADMIN).quota("user", "max", 3)
+    house.yard(ADMIN).change_limit(Scope.USER, "max", {"waiting": 3})
     house.jobs(MAX).submit_batch([TRUE, TRUE])
     with pytest.raises(LimitReached, match=r"max may have 3 jobs waiting: 2 wait, and 2 more"):
         house.jobs(MAX).submit_batch([TRUE, TRUE])
@@ -171,18 +171,18 @@ def test_a_quota_refuses_with_the_numbers(house: House) -> None:
 
 def test_a_quota_of_everybody_is_each_ones_own(house: House) -> None:
     yard = house.yard(ADMIN)
-    yard.quota("user", "*", 1)
-    yard.quota("user", "eve", 2)
+    yard.change_limit(Scope.USER, "*", {"waiting": 1})
+    yard.change_limit(Scope.USER, "eve", {"waiting": 2})
     house.jobs(MAX).submit(TRUE)
     with pytest.raises(LimitReached):
         house.jobs(MAX).submit(TRUE)
     house.jobs(EVE).submit_many([TRUE, TRUE])
-    yard.quota("user", "*", None)
+    yard.change_limit(Scope.USER, "*", {"waiting": None})
     house.jobs(MAX).submit(TRUE)
 
 
 def test_a_quota_of_an_org_counts_all_of_it(house: House) -> None:
-    house.yard(ADMIN).quota("org", "acme", 2)
+    house.yard(ADMIN).change_limit(Scope.ORG, "acme", {"waiting": 2})
     house.jobs(MAX).submit(TRUE)
     house.jobs(EVE).submit(TRUE)
     with pytest.raises(LimitReached, match="org acme may have 2 jobs waiting"):
@@ -191,7 +191,7 @@ def test_a_quota_of_an_org_counts_all_of_it(house: House) -> None:
 
 
 def test_what_was_submitted_before_is_no_reason_to_refuse_it(house: House) -> None:
-    house.yard(ADMIN).quota("user", "max", 1)
+    house.yard(ADMIN).change_limit(Scope.USER, "max", {"waiting": 1})
     once = JobSpec(command=["true"], idempotency_key="night")
     first = house.jobs(MAX).submit(once)
     assert house.jobs(MAX).submit(once).id == first.id

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import bindparam, func, select
 
 from runyard.clock import ManualClock
-from runyard.errors import StoreBusy, StoreError
+from runyard.errors import InvalidRequest, StoreBusy, StoreError
 from runyard.store import views
 from runyard.store.database import Store, Tx
 from runyard.store.schema import groups, jobs
@@ -183,3 +183,12 @@ class Undone(Exception):
 def copy_in(tx: Tx, name: str) -> None:
     values = {"pool": "", "org_id": name, "target": "t", "app_version_id": ""}
     tx.dialect.insert_many(tx.conn, groups, list(values), [tuple(values.values())])
+
+
+@on_postgresql
+def test_nul_is_the_fault_of_who_asks(store: Store) -> None:
+    query = select(jobs.c.id).where(jobs.c.id == "a\0b")
+    with pytest.raises(InvalidRequest, match="NUL"), store.read() as tx:
+        tx.conn.execute(query)
+    with pytest.raises(InvalidRequest, match="NUL"):
+        store.write(lambda tx: tx.conn.execute(query))

@@ -253,10 +253,9 @@ def limit_command(
         if scope:
             if not name or not (maximum or waiting):
                 raise InvalidRequest("say whose limit and how many: runyard limit org acme 4")
-            if maximum:
-                master.limit(Scope(scope), name, _maximum(maximum))
-            if waiting:
-                master.quota(scope, name, _maximum(waiting))
+            given = {"running": maximum, "waiting": waiting}
+            changes = {what: _maximum(most) for what, most in given.items() if most}
+            master.change_limit(Scope(scope), name, changes)
         limits = master.limits()
     if as_json:
         print_json({"limits": [limit.model_dump(mode="json") for limit in limits]})

@@ -68,49 +68,60 @@ class Accounts:
 
     def set_role(self, name: str, role: Role) -> User:
         """Let somebody do more, or less, from now on."""
-
-        def work(tx: Tx) -> User:
-            users.change(tx, users.named(tx, name).user.id, role=role.value)
-            return users.named(tx, name).user
-
-        return self._change("user.set_role", name, work, {"role": role})
+        return self.change(name, role=role)
 
     def set_password(self, name: str, password: str) -> User:
         """Give somebody, or oneself, another password; their sessions end."""
-        if name != self._actor.name or self._actor.scope is not TokenScope.FULL:
+        return self.change(name, password=password)
+
+    def disable(self, name: str) -> User:
+        """Let somebody in no more; what they have open ends, and their tokens."""
+        return self.change(name, disabled=True)
+
+    def enable(self, name: str) -> User:
+        """Let somebody in again."""
+        return self.change(name, disabled=False)
+
+    def change(
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        password: str | None = None,
+        disabled: bool | None = None,
+    ) -> User:
+        """All of it or, on any error, none; None leaves something as it is. One's own password
+        may be changed by everybody."""
+        is_own = name == self._actor.name and self._actor.scope is TokenScope.FULL
+        if not is_own or role is not None or disabled is not None:
             self._actor.require_admin()
-        hashed = credentials.hash_password(password)
+        hashed = None if password is None else credentials.hash_password(password)
 
         def work(tx: Tx) -> User:
-            found = users.named(tx, name).user
-            users.change(tx, found.id, password_hash=hashed)
-            users.revoke_all(tx, found.id)
-            audit.note(tx, self._actor, "user.set_password", name)
+            user = users.named(tx, name).user
+            if hashed is not None:
+                users.change(tx, user.id, password_hash=hashed)
+                users.revoke_all(tx, user.id)
+                audit.note(tx, self._actor, "user.set_password", name)
+            if role is not None:
+                users.change(tx, user.id, role=role.value)
+                audit.note(tx, self._actor, "user.set_role", name, {"role": role})
+            if disabled is not None:
+                self._let_in(tx, user, not disabled)
             return users.named(tx, name).user
 
         return self._store.write(work)
 
-    def disable(self, name: str) -> User:
-        """Let somebody in no more; what they have open ends, and their tokens."""
-
-        def work(tx: Tx) -> User:
-            found = users.named(tx, name).user
-            if found.disabled_at is not None:
-                raise Conflict(f"{name} is disabled already")
-            users.change(tx, found.id, disabled_at=tx.now)
-            users.revoke_all(tx, found.id, tokens=True)
-            return users.named(tx, name).user
-
-        return self._change("user.disable", name, work)
-
-    def enable(self, name: str) -> User:
-        """Let somebody in again."""
-
-        def work(tx: Tx) -> User:
-            users.change(tx, users.named(tx, name).user.id, disabled_at=None)
-            return users.named(tx, name).user
-
-        return self._change("user.enable", name, work)
+    def _let_in(self, tx: Tx, user: User, is_welcome: bool) -> None:
+        if is_welcome:
+            users.change(tx, user.id, disabled_at=None)
+        else:
+            if user.disabled_at is not None:
+                raise Conflict(f"{user.name} is disabled already")
+            users.change(tx, user.id, disabled_at=tx.now)
+            users.revoke_all(tx, user.id, tokens=True)
+        action = "user.enable" if is_welcome else "user.disable"
+        audit.note(tx, self._actor, action, user.name)
 
     def login_link(self, name: str) -> str:
         """The secret of a link that signs somebody in once, within some minutes."""

@@ -18,7 +18,7 @@ def explain(store: Store, job_id: str, reckoning: Reckoning, org: str | None = N
         seq = views.seq_of(tx, job_id, org)
         job = views.get(tx, seq)
         if job.state is State.QUEUED:
-            return waiting.explain(tx, seq, job, reckoning)
+            return waiting.explain(tx, seq, job, reckoning, org)
         if job.state is State.DELAYED:
             return _delayed(tx, seq, job)
         if job.state in (State.BLOCKED, State.SKIPPED):

@@ -72,18 +72,20 @@ class Jobs:
         """Save many jobs at once; they may depend on each other by name. A job may be a spec, or
         the fields of one and a ``matrix``; the batch's is for those that have none."""
         specs = submission.expanded(jobs, matrix, exclude)
-        rows = self._prepare(specs)
+        rows = self._prepare(specs, org_id)
         key = submission.key_for(rows, idempotency_key)
         org = rows[0].org_id if rows else self._org(org_id)
         batch = NewBatch(batch_id(), name, org, description, self._actor.name)
         return self.get_batch(self._save(rows, batch, pool=pool, key=key) or batch.id)
 
-    def _prepare(self, specs: Iterable[JobSpec]) -> list[NewJob]:
+    def _prepare(self, specs: Iterable[JobSpec], org_id: str | None = None) -> list[NewJob]:
+        """Rows of specs; those that name no org are of ``org_id``, or else of the actor's."""
         self._actor.require_change()
         actor = self._actor
-        if actor.user_id is not None:
+        if actor.user_id is not None or org_id is not None:
             specs = (
-                spec.model_copy(update={"org_id": self._org(_named_org(spec))}) for spec in specs
+                spec.model_copy(update={"org_id": self._org(_named_org(spec) or org_id)})
+                for spec in specs
             )
         return submission.prepare(self._bounds.checked(specs), actor.name, self._expected)
 
@@ -207,7 +209,10 @@ class Jobs:
         def reopen(tx: Tx, _: Sequence[int]) -> None:
             named = self._seqs(tx, [i for i in ids if not is_batch_id(i)])
             members = self._seqs(tx, [i for i in ids if is_batch_id(i)])
-            control.retry(tx, [*named, *views.retriable(tx, members)])
+            made = control.retry(tx, [*named, *views.retriable(tx, members)])
+            if self._actor.sees is not None:  # else admins could not retry for others
+                tx.flush()
+                quotas.check(tx, self._actor.name, {self._actor.org_id}, len(made))
 
         return self._change("retry", ids, reopen)
 

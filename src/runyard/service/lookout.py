@@ -61,7 +61,7 @@ class Lookout:
 
     def _why(self, tx: Tx, queue: OpenQueue) -> Waiting:
         job = views.get(tx, queue.seq)
-        return Waiting(queue, job, waiting.briefly(tx, queue.seq, job, self._reckoning))
+        return Waiting(queue, job, waiting.briefly(tx, queue.seq, job, self._reckoning, self._sees))
 
     def timeline(self, batch_id: str) -> list[Span]:
         """The attempts of a batch, the last ``MOST_SPANS`` of them, in order of their beginning."""

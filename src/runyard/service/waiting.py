@@ -35,8 +35,10 @@ class Reckoning:
     weights: Mapping[str, float] = field(default_factory=dict)
 
 
-def explain(tx: Tx, seq: int, job: Job, reckoning: Reckoning) -> Explanation:
-    """What keeps a queued job."""
+def explain(
+    tx: Tx, seq: int, job: Job, reckoning: Reckoning, org: str | None = None
+) -> Explanation:
+    """What keeps a queued job; if ``org`` is given, without the ids of other orgs' jobs."""
     since = tx.now - LIVE_LEASES * reckoning.lease_seconds
     placed = views.placement(tx, seq)
     here = _Places(tx, job, registry.live(tx, since), placed.pool)
@@ -44,21 +46,23 @@ def explain(tx: Tx, seq: int, job: Job, reckoning: Reckoning) -> Explanation:
         ahead = views.ahead(tx, seq, COUNT_LIMIT)
         return _with_line(here.why_none(), ahead, ahead < COUNT_LIMIT)
     seen = outlook.read(tx, placed.pool, since, reckoning.group_slots, reckoning.weights)
-    found = _reason(tx, seq, job, placed, seen.rules, here)
+    found = _reason(tx, seq, job, placed, seen.rules, here, org)
     if any(blocker.since is not None for blocker in seen.rules.blockers(placed)):
         ahead = views.ahead(tx, seq, COUNT_LIMIT)
         return _with_line(found, ahead, ahead < COUNT_LIMIT)
     return _with_forecast(found, seen, seq, job.target)
 
 
-def briefly(tx: Tx, seq: int, job: Job, reckoning: Reckoning) -> Explanation:
+def briefly(
+    tx: Tx, seq: int, job: Job, reckoning: Reckoning, org: str | None = None
+) -> Explanation:
     """What keeps a queued job, without its place in line: at the cost of a glance."""
     since = tx.now - LIVE_LEASES * reckoning.lease_seconds
     placed = views.placement(tx, seq)
     here = _Places(tx, job, registry.live(tx, since), placed.pool)
     if not here.ready:
         return here.why_none()
-    return _reason(tx, seq, job, placed, rules.read(tx, lock=False), here)
+    return _reason(tx, seq, job, placed, rules.read(tx, lock=False), here, org)
 
 
 class _Places:
@@ -107,9 +111,11 @@ class _Places:
         return f"the {many} slots {of} are taken" if many != 1 else f"the only slot {of} is taken"
 
 
-def _reason(tx: Tx, seq: int, job: Job, placed: Any, ruling: Rules, here: _Places) -> Explanation:
+def _reason(
+    tx: Tx, seq: int, job: Job, placed: Any, ruling: Rules, here: _Places, org: str | None
+) -> Explanation:
     if blockers := ruling.blockers(placed):
-        return _ruled(tx, job, blockers[0])
+        return _ruled(tx, job, blockers[0], org)
     is_at_top = class_of(placed.rank, tx.now) >= outlook.top(tx, placed.pool, job.target)
     if higher := views.of_higher_class(tx, seq, COUNT_LIMIT, is_at_top=is_at_top):
         count = f"more than {higher}" if higher == COUNT_LIMIT else str(higher)
@@ -125,12 +131,12 @@ def _reason(tx: Tx, seq: int, job: Job, placed: Any, ruling: Rules, here: _Place
     return found
 
 
-def _ruled(tx: Tx, job: Job, blocker: Blocker) -> Explanation:
+def _ruled(tx: Tx, job: Job, blocker: Blocker, org: str | None) -> Explanation:
     scope, name = blocker.subject
     if blocker.since is not None:
         text = f"queued: {scope} {name} is paused since {isoformat(blocker.since)}"
         return say(job, "paused", text)
-    holders = rules.holding(tx, blocker.subject)
+    holders = rules.holding(tx, blocker.subject, org)
     full = f"{blocker.running} of {blocker.maximum}"
     text = f"queued: the limit of {scope} {name} is full ({full})"
     if holders:

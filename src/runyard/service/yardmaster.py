@@ -79,31 +79,20 @@ class Yardmaster:
             if scope is Scope.TARGET or (scope is Scope.ORG and self._actor.sees in (None, name))
         ]
 
-    def limit(self, scope: Scope, name: str, maximum: int | None) -> None:
-        """Let at most so many jobs of it run at once; None lifts the limit."""
-        if not name:
-            raise InvalidRequest("say whose limit it is")
-        if scope is Scope.GROUP:
-            raise InvalidRequest("a group has no limit: pause it instead")
-        if name == quotas.EVERYBODY:
-            raise InvalidRequest("how much runs at once is limited by name, not for everybody")
-        self._administer(
-            "limit",
-            f"{scope} {name}",
-            lambda tx: rules.limit(tx, scope, name, maximum),
-            {"running": maximum},
-        )
+    def change_limit(self, scope: Scope, name: str, changes: Mapping[str, int | None]) -> None:
+        """Let at most so many jobs of it be ``running`` at once or ``waiting`` at a time: both that
+        are given or, on any error, none. None lifts a limit; ``*`` is everybody without a number
+        of their own."""
+        _check_limit(scope, name, changes)
+        subject = f"{scope} {name}"
 
-    def quota(self, kind: str, name: str, waiting: int | None) -> None:
-        """Let at most so many jobs of a user or org wait; ``*`` is everybody without a quota of
-        their own; None lifts it."""
-        if kind not in quotas.KINDS:
-            raise InvalidRequest("how much may wait is limited for users and orgs only")
-        if not name:
-            raise InvalidRequest("say whose quota it is")
-        data = {"waiting": waiting}
-        subject = f"{kind} {name}"
-        self._administer("quota", subject, lambda tx: quotas.put(tx, kind, name, waiting), data)
+        def work(tx: Tx) -> None:
+            if "running" in changes:
+                rules.limit(tx, scope, name, changes["running"])
+            if "waiting" in changes:
+                quotas.put(tx, str(scope), name, changes["waiting"])
+
+        self._administer("limit", subject, work, changes)
 
     def limits(self) -> list[LimitView]:
         """All limits and quotas, and what counts against them now."""
@@ -168,3 +157,14 @@ class Yardmaster:
         done = self._store.write(work)
         presence.wake_workers(self._home.run)
         return done
+
+
+def _check_limit(scope: Scope, name: str, changes: Mapping[str, int | None]) -> None:
+    if not name:
+        raise InvalidRequest("say whose limit it is")
+    if "running" in changes and scope is Scope.GROUP:
+        raise InvalidRequest("a group has no limit: pause it instead")
+    if "running" in changes and name == quotas.EVERYBODY:
+        raise InvalidRequest("how much runs at once is limited by name, not for everybody")
+    if "waiting" in changes and scope not in quotas.KINDS:
+        raise InvalidRequest("how much may wait is limited for users and orgs only")

@@ -33,6 +33,7 @@ from sqlalchemy.pool import QueuePool
 
 from runyard.errors import (
     InvalidRequest,
+    RunyardError,
     StoreBusy,
     StoreCorrupt,
     StoreError,
@@ -97,8 +98,9 @@ class Dialect(Protocol):
         """Whether the same transaction may succeed when it is tried again."""
         ...
 
-    def translate(self, error: DBAPIError) -> StoreError:
-        """The error as a sentence for people."""
+    def translate(self, error: DBAPIError) -> RunyardError:
+        """The error as a sentence for people: a ``StoreError``, unless what was asked is to
+        blame."""
         ...
 
 
@@ -327,10 +329,12 @@ class PostgreSQL:
             return error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
         return state in self.TRANSIENT or state.startswith("08")
 
-    def translate(self, error: DBAPIError) -> StoreError:
+    def translate(self, error: DBAPIError) -> RunyardError:
         said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no answer"
         place = self.url.render_as_string(hide_password=True)
         state = getattr(error.orig, "sqlstate", None)
+        if state is None and "cannot contain NUL" in said:
+            return InvalidRequest("a text holds a NUL character")
         if state == "53100":
             return StoreFull(f"no space left on the disk of {place}")
         if state in ("25006", "42501"):

@@ -57,8 +57,9 @@ def resume(tx: Tx, scope: Scope, name: str) -> bool:
     return bool(tx.conn.execute(query).rowcount)
 
 
-def holding(tx: Tx, subject: Subject, most: int = 5) -> list[str]:
-    """The ids of some running jobs that count against a limit."""
+def holding(tx: Tx, subject: Subject, org: str | None = None, most: int = 5) -> list[str]:
+    """The ids of some running jobs that count against a limit; if ``org`` is given, of that org
+    only."""
     scope, name = subject
     column = {
         Scope.USER: queues.c.submitted_by,
@@ -73,6 +74,8 @@ def holding(tx: Tx, subject: Subject, most: int = 5) -> list[str]:
         .where(in_state(State.RUNNING), column == name)
         .order_by(jobs.c.claimed_at, jobs.c.seq)
     )
+    if org is not None:
+        query = query.where(groups.c.org_id == org)
     return list(tx.conn.execute(query.limit(most)).scalars())
 
 

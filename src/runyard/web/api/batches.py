@@ -92,7 +92,9 @@ def cancel(here: Here, caller: Caller, batch_id: BatchId) -> Batch:
     return jobs.get_batch(batch_id)
 
 
-@router.post("/{batch_id}/retry", status_code=202, responses=documented(401, 403, 404, 409, 422))
+@router.post(
+    "/{batch_id}/retry", status_code=202, responses=documented(401, 403, 404, 409, 422, 429)
+)
 def retry(here: Here, caller: Caller, batch_id: BatchId) -> Batch:
     """Run again what ended without passing."""
     jobs = here.jobs(caller)

@@ -210,7 +210,7 @@ def cancel(here: Here, caller: Caller, job_id: JobId) -> Job:
     return here.jobs(caller).cancel([job_id])[0]
 
 
-@router.post("/{job_id}/retry", status_code=202, responses=documented(401, 403, 404, 409, 422))
+@router.post("/{job_id}/retry", status_code=202, responses=documented(401, 403, 404, 409, 422, 429))
 def retry(here: Here, caller: Caller, job_id: JobId) -> Job:
     """Run it again, if it did not pass."""
     return here.jobs(caller).retry([job_id])[0]

@@ -75,14 +75,9 @@ def user(here: Here, caller: Caller, name: Name) -> User:
 )
 def change_user(here: Here, caller: Caller, name: Name, body: ChangedUser) -> User:
     """Another role or password; disabled or not. Others than one's own password: for admins."""
-    accounts = here.accounts(caller)
-    if body.password is not None:
-        accounts.set_password(name, body.password)
-    if body.role is not None:
-        accounts.set_role(name, body.role)
-    if body.disabled is not None:
-        accounts.disable(name) if body.disabled else accounts.enable(name)
-    return accounts.get(name)
+    return here.accounts(caller).change(
+        name, role=body.role, password=body.password, disabled=body.disabled
+    )
 
 
 # Tokens.
@@ -166,10 +161,11 @@ def limits(here: Here, caller: Caller) -> LimitList:
 def put_limit(here: Here, caller: Caller, body: ChangedLimit) -> LimitList:
     """Set what one may have; for admins. Answers with all limits."""
     yard = here.yard(caller)
-    if "running" in body.model_fields_set:
-        yard.limit(body.scope, body.name, body.running)
-    if "waiting" in body.model_fields_set:
-        yard.quota(body.scope.value, body.name, body.waiting)
+    yard.change_limit(
+        body.scope,
+        body.name,
+        body.model_dump(include=body.model_fields_set & {"running", "waiting"}),
+    )
     return LimitList(limits=yard.limits())
 
 

@@ -80,7 +80,9 @@ def cancel(here: Here, caller: Caller, body: Several) -> Members:
     return Members(jobs=here.jobs(caller).cancel(body.ids))
 
 
-@router.post("/retry", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422))
+@router.post(
+    "/retry", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422, 429)
+)
 def retry(here: Here, caller: Caller, body: Several) -> Members:
     """Run jobs again that ended without passing; of a batch, all of those."""
     return Members(jobs=here.jobs(caller).retry(body.ids))

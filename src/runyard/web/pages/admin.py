@@ -147,10 +147,7 @@ def put_limit(
     visit.actor.require_admin()
     try:
         number = _number(most)
-        if kind == "running":
-            yard.limit(Scope(scope), name.strip(), number)
-        else:
-            yard.quota(scope, name.strip(), number)
+        yard.change_limit(Scope(scope), name.strip(), {kind: number})
     except InvalidRequest as error:
         values = {"scope": scope, "name": name, "kind": kind, "most": most}
         return _limits(visit, status_of(error), fault=str(error), values=values)

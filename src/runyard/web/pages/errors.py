@@ -51,7 +51,7 @@ def _expected(request: Request, error: Exception) -> Response:
         return faults.answer(request, error)
     if isinstance(error, NotAuthenticated):
         return _to_sign_in(request)
-    return _page(request, faults.status_of(error), str(error), faults.headers_of(error))
+    return _page(request, faults.status_of(error), faults.said(error), faults.headers_of(error))
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -20,10 +20,11 @@ from runyard.web.pages.visit import (
     require_same_origin,
     visitor,
 )
+from runyard.web.params import NO_NUL
 
 router = APIRouter()
 
-Name = Annotated[str, Form(max_length=300)]
+Name = Annotated[str, Form(max_length=300, pattern=NO_NUL)]
 Password = Annotated[str, Form(max_length=2000)]
 Next = Annotated[str, Form(max_length=2000)]
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from runyard.domain.job import PRIORITY_NAMES, Job, Kind
 from runyard.errors import Forbidden, InvalidRequest, LimitReached
 from runyard.service import submission
-from runyard.web.faults import status_of
+from runyard.web.faults import said, status_of
 from runyard.web.pages import render, words
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Text
@@ -65,7 +65,7 @@ def submit(
     except Forbidden:
         raise
     except (InvalidRequest, LimitReached) as error:
-        return _form(visit, {**values, "each_line": each_line}, str(error), status_of(error))
+        return _form(visit, {**values, "each_line": each_line}, said(error), status_of(error))
 
 
 def _fields(values: dict[str, str]) -> dict[str, Any]:
