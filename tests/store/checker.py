@@ -21,6 +21,7 @@ from runyard.store.schema import (
     queues,
     tallies,
 )
+from runyard.store.tallies import by_user
 
 S, E = State, EventKind
 WAITING = {S.BLOCKED, S.DELAYED, S.QUEUED}
@@ -42,6 +43,7 @@ MOVES: dict[EventKind, tuple[Collection[State], Collection[State]]] = {
     E.CANCELLED: (WAITING | {S.RUNNING}, {S.CANCELLED}),
     E.SKIPPED: ({S.BLOCKED}, {S.SKIPPED}),
     E.REOPENED: (BAD, {S.BLOCKED, S.QUEUED}),
+    E.COMPLETED: (WAITING | {S.RUNNING}, {S.PASSED}),
 }
 ENDS_AN_ATTEMPT = {
     E.PASSED: {"passed"},
@@ -51,6 +53,7 @@ ENDS_AN_ATTEMPT = {
     E.SETUP_FAILED: {"failed"},
     E.RELEASED: {"released"},
     E.CANCELLED: {"cancelled"},
+    E.COMPLETED: {"cancelled"},
 }
 
 
@@ -81,6 +84,7 @@ def check(tx: Tx, submitted: Iterable[int]) -> None:
     for batch in seen.batches:
         _check_batch(seen, batch)
     _check_groups(tx)
+    _check_totals(tx)
 
 
 def _check_groups(tx: Tx) -> None:
@@ -95,6 +99,28 @@ def _check_groups(tx: Tx) -> None:
         counted[group_of[row.queue_id]][0] += 1
         counted[group_of[row.queue_id]][1] += 30.0 if row.expected is None else row.expected
     assert kept == counted
+
+
+def _check_totals(tx: Tx) -> None:
+    """What is kept about users, with what is not folded in yet, equals a recount."""
+    query = select(jobs.c.state, queues.c.submitted_by, groups.c.org_id).join_from(jobs, queues)
+    counted: dict[tuple[str, str], Counter[str]] = {}
+    for row in tx.conn.execute(query.join(groups)):
+        count = counted.setdefault((row.org_id, row.submitted_by), Counter())
+        count["submitted"] += 1
+        count["waiting" if row.state in WAITING else row.state] += 1
+    kept = {
+        (total.org_id, total.submitted_by): Counter(
+            {
+                "submitted": total.submitted,
+                "waiting": total.waiting,
+                "running": total.running,
+                **{state.value: getattr(total, state.value) for state in FINAL},
+            }
+        )
+        for total in by_user(tx)
+    }
+    assert {whose: +count for whose, count in kept.items()} == counted
 
 
 def _check_history(seen: Seen, seq: int) -> None:
@@ -116,7 +142,9 @@ def _check_history(seen: Seen, seq: int) -> None:
         assert set(sources) & set(possible), f"{kind} may not leave {possible}: {kinds}"
         possible = targets
         if is_to_be_cancelled:
-            assert kind in (E.CANCELLED, E.PASSED), "who is to be cancelled does not come back"
+            assert kind in (E.CANCELLED, E.PASSED, E.COMPLETED), (
+                "who is to be cancelled does not come back"
+            )
         is_to_be_cancelled = kind is E.CANCEL_REQUESTED
         if kind is E.CLAIMED:
             fence += 1
@@ -157,8 +185,15 @@ def _check_dependencies(seen: Seen, seq: int) -> None:
         assert not bad, "a job that can never start is skipped at once"
     elif job.state == S.SKIPPED:
         assert bad, "no job is skipped without a reason"
+    elif was_completed(seen, seq):
+        assert job.state == S.PASSED, "whatever it waited for"
     elif job.state in (S.DELAYED, S.QUEUED, S.RUNNING, S.PASSED, S.FAILED):
         assert not not_passed, f"{job.state} before {needed}"
+
+
+def was_completed(seen: Seen, seq: int) -> bool:
+    """Whether somebody declared it passed."""
+    return any(event.kind == E.COMPLETED for event in seen.events[seq])
 
 
 def _check_batch(seen: Seen, batch: Any) -> None:

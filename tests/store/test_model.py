@@ -47,7 +47,7 @@ ACTIONS = [
     *["claim"] * 6,
     *["finish_running"] * 5,
     *["finish_late", "expire_workers", "promote", "wait", "retry", "cancel"] * 2,
-    *["finish_any", "renew", "expire", "adopt", "fold"],
+    *["finish_any", "renew", "expire", "adopt", "fold", "complete"],
 ]
 OUTCOMES = [
     *[PASS] * 8,
@@ -230,6 +230,18 @@ class Yard(RuleBasedStateMachine):
             if row.seq in chosen:
                 assert row.state not in WAITING
                 assert row.state != State.RUNNING or row.cancel_requested
+
+    def complete(self, dice: Dice) -> None:
+        unfinished = [row.seq for row in self.rows(*WAITING, State.RUNNING)]
+        chosen = some(dice, dice.choice([unfinished, unfinished, self.seqs]))[:2]
+        before = self.rows()
+        try:
+            self.store.write(lambda tx: control.complete(tx, chosen))
+        except Conflict:
+            assert self.rows() == before, "what is refused changes nothing"
+            assert set(chosen) - set(unfinished)
+        else:
+            assert all(row.state == State.PASSED for row in self.rows() if row.seq in chosen)
 
     def retry(self, dice: Dice) -> None:
         ended = [row.seq for row in self.rows(State.FAILED, State.CANCELLED)]

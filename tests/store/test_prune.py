@@ -59,6 +59,7 @@ def test_a_job_that_ended_before_the_cutoff_goes_with_all_that_hangs_on_it(
     assert {name: count for name, count in left(store).items() if count} == {
         "groups": 1,
         "queues": 1,
+        "totals": 1,
     }
 
 

@@ -146,6 +146,20 @@ def test_a_job_is_completed_by_hand(member: httpx.Client) -> None:
     assert kinds == ["submitted", "completed"]
 
 
+def test_stats_count_for_each_user(
+    member: httpx.Client, colleague: httpx.Client, stranger: httpx.Client
+) -> None:
+    for client in (member, member, colleague, stranger):
+        job = submit(client)
+    ok(stranger.delete(f"{API}/jobs/{job['id']}"))
+    nothing = dict.fromkeys(("running", "passed", "failed", "cancelled", "skipped"), 0)
+    eve = {"user": "eve", "org_id": "acme", "submitted": 1, "waiting": 1, **nothing}
+    both = {"user": "max", "org_id": "acme", "submitted": 2, "waiting": 2, **nothing}
+    assert ok(member.get(f"{API}/jobs/stats"))["users"] == [eve, both]
+    oli = {"user": "oli", "org_id": "other", "submitted": 1, "waiting": 0, **nothing}
+    assert ok(stranger.get(f"{API}/jobs/stats"))["users"] == [{**oli, "cancelled": 1}]
+
+
 def test_a_job_is_purged_once_it_has_ended(member: httpx.Client) -> None:
     job = submit(member)
     assert member.post(f"{API}/jobs/{job['id']}/purge").status_code == 409

@@ -18,12 +18,23 @@ from runyard.execution.bounds import Bounds
 from runyard.execution.logs import LogPaths
 from runyard.service import access, submission
 from runyard.service.submission import Draft
-from runyard.store import audit, batches, control, durations, listing, prune, quotas, views
+from runyard.store import (
+    audit,
+    batches,
+    control,
+    durations,
+    listing,
+    prune,
+    quotas,
+    tallies,
+    views,
+)
 from runyard.store.batches import BatchPage
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
 from runyard.store.listing import JobFilter, Page
 from runyard.store.submit import IdempotencyKey, NewBatch, NewJob, submit
+from runyard.store.tallies import Total
 
 POLL_SECONDS = (0.01, 0.25)  # first and longest pause between two looks of a wait
 FOLLOW_SECONDS = 0.1  # between two looks at a growing log
@@ -160,6 +171,11 @@ class Jobs:
         with self._store.read() as tx:
             org = self._actor.sees
             return batches.page(tx, limit, cursor, org=org, submitted_by=submitted_by)
+
+    def totals(self) -> list[Total]:
+        """How many jobs each user ever submitted, and what became of them."""
+        with self._store.read() as tx:
+            return tallies.by_user(tx, self._actor.sees)
 
     def events(self, ids: Sequence[str]) -> list[Event]:
         """What happened to jobs, oldest first."""

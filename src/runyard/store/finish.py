@@ -101,9 +101,17 @@ def record_attempts(tx: Tx, rows: Any, outcomes: Outcomes | None = None) -> None
 
 
 _ATTEMPT = Statement(insert(attempts))
-_NEVER_STARTED = Statement(  # its claim set the time, unless there was an attempt before
+# Its claim set the time, unless there was an attempt before, maybe in the same instant.
+_BEGUN_THEN = select(attempts.c.fence).where(
+    attempts.c.job_seq == bindparam("job"), attempts.c.started_at >= bindparam("at")
+)
+_NEVER_STARTED = Statement(
     update(jobs)
-    .where(jobs.c.seq == bindparam("job"), jobs.c.started_at == bindparam("at"))
+    .where(
+        jobs.c.seq == bindparam("job"),
+        jobs.c.started_at == bindparam("at"),
+        ~_BEGUN_THEN.exists(),
+    )
     .values(started_at=null())
 )
 _SPEC = select(job_specs.c.spec).where(job_specs.c.job_seq == bindparam("job"))

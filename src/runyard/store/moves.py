@@ -88,7 +88,15 @@ def _record(tx: Tx, moves: Sequence[Move]) -> None:
 def _tally(move: Move) -> tallies.Change:
     entered = (move.transition.to is State.QUEUED) - (move.origin is State.QUEUED)
     work = entered * or_unknown(move.expected)
-    return tallies.Change(move.queue_id, entered, work, used=move.used)
+    to, origin = move.transition.to, move.origin
+    return tallies.Change(
+        move.queue_id,
+        entered,
+        work,
+        used=move.used,
+        reached=to if to in FINAL else None,
+        left=origin if origin in FINAL else None,
+    )
 
 
 # Every move but a claim ends whatever lease there was. ``started_at`` keeps its first value.

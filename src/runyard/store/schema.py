@@ -34,6 +34,9 @@ Seq = BigInteger().with_variant(Integer, "sqlite")
 # Ids are compared byte by byte, so that a prefix is a range of the index in every locale.
 Id = String(collation="C").with_variant(String(), "sqlite")
 
+# What is counted of jobs: how many came, and how many ended so.
+COUNTED = ("submitted", "passed", "failed", "cancelled", "skipped")
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -92,7 +95,18 @@ tallies = Table(
     Column("work", Double, nullable=False),
     Column("started", Integer, nullable=False),
     Column("used", Double, nullable=False),  # slot seconds
+    *(Column(name, Integer, nullable=False, server_default="0") for name in COUNTED),
     sqlite_autoincrement=True,
+)
+
+# How many jobs a user of an org ever submitted, and how they ended. What has not ended waits or
+# runs. Lacks the tallies that are not folded in yet.
+totals = Table(
+    "totals",
+    metadata,
+    Column("org_id", String, primary_key=True),
+    Column("submitted_by", String, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in COUNTED),
 )
 
 # Slot seconds of each submitter, decayed to the instant ``at``.

@@ -125,9 +125,10 @@ def submit(
     tallies.add(
         tx,
         (
-            Change(queue_ids[_place(job)], 1, or_unknown(job.expected))
-            for job, state in zip(new, states, strict=True)
+            Change(queue_ids[_place(job)], 1, or_unknown(job.expected), submitted=1)
             if state is State.QUEUED
+            else Change(queue_ids[_place(job)], submitted=1)
+            for job, state in zip(new, states, strict=True)
         ),
     )
     specs = ((seq, job.name, job.spec) for seq, job in zip(seqs, new, strict=True))

@@ -1,4 +1,4 @@
-"""Tallies: what each transaction changed of groups and of usage, and folding them in.
+"""Tallies: what each transaction changed of groups, usage and totals, and folding them in.
 
 One narrow row is inserted for each queue a transaction touched, where updating the group's own row
 would make all claims of a busy lane wait for each other.
@@ -6,15 +6,26 @@ would make all claims of a busy lane wait for each other.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 
+from runyard.domain.job import FINAL, State
 from runyard.policy.share import decayed
 from runyard.store.database import Tx
-from runyard.store.schema import groups, queues, tallies, usage
+from runyard.store.schema import (
+    COUNTED,
+    groups,
+    in_state,
+    jobs,
+    queues,
+    tallies,
+    totals,
+    usage,
+)
 from runyard.store.statement import Statement
 
 FOLD_AT = 50  # rows that are worth a transaction
@@ -24,33 +35,44 @@ FOLD_LIMIT = 10_000  # rows folded in one transaction
 @dataclass(frozen=True, slots=True)
 class Change:
     """What happened to a queue: jobs that entered (or left) it, the seconds they are expected to
-    take, attempts started, slot seconds used."""
+    take, attempts started, slot seconds used, jobs submitted, and the final state that a job
+    reached or left."""
 
     queue_id: int
     queued: int = 0
     work: float = 0.0
     started: int = 0
     used: float = 0.0
+    submitted: int = 0
+    reached: State | None = None
+    left: State | None = None
 
 
 def add(tx: Tx, changes: Iterable[Change]) -> None:
     """Note changes, one row for each queue."""
     sums: dict[int, list[float]] = {}
     for change in changes:
-        total = sums.setdefault(change.queue_id, [0, 0.0, 0, 0.0])
+        total = sums.setdefault(change.queue_id, [0, 0.0, 0, 0.0, 0, 0, 0, 0, 0])
         total[0] += change.queued
         total[1] += change.work
         total[2] += change.started
         total[3] += change.used
+        total[4] += change.submitted
+        if change.reached is not None:
+            total[_PLACE[change.reached]] += 1
+        if change.left is not None:
+            total[_PLACE[change.left]] -= 1
     rows = [
-        {"queue_id": queue, "queued": q, "work": work, "started": started, "used": used}
-        for queue, (q, work, started, used) in sums.items()
-        if q or work or started or used
+        dict(zip(_COLUMNS, (queue, *total), strict=True))
+        for queue, total in sums.items()
+        if any(total)
     ]
     tx.later(_INSERT, rows)
 
 
-_COLUMNS = ("queue_id", "queued", "work", "started", "used")
+_SUMS = ("queued", "work", "started", "used", *COUNTED)
+_COLUMNS = ("queue_id", *_SUMS)
+_PLACE = {state: _SUMS.index(state.value) for state in FINAL}
 _INSERT = Statement(insert(tallies).inline().values({name: bindparam(name) for name in _COLUMNS}))
 _BY_QUEUE = Statement(
     select(
@@ -63,6 +85,7 @@ _BY_QUEUE = Statement(
         func.sum(tallies.c.work).label("work"),
         func.sum(tallies.c.started).label("started"),
         func.sum(tallies.c.used).label("used"),
+        *(func.sum(tallies.c[name]).label(name) for name in COUNTED),
     )
     .join_from(tallies, queues, queues.c.id == tallies.c.queue_id)
     .join(groups, groups.c.id == queues.c.group_id)
@@ -102,6 +125,7 @@ def fold(tx: Tx) -> int:
     }
     of_groups: dict[int, dict[str, Any]] = {}
     used: dict[tuple[str, str, str], float] = {}
+    counts: dict[tuple[str, str], Counter[str]] = {}
     for row in found:
         queue = whose[row.queue_id]
         total = of_groups.setdefault(
@@ -112,11 +136,16 @@ def fold(tx: Tx) -> int:
         total["d_started"] += row.started
         key = (queue.target, queue.org_id, queue.submitted_by)
         used[key] = used.get(key, 0.0) + row.used
+        count = counts.setdefault((queue.org_id, queue.submitted_by), Counter())
+        count.update({name: getattr(row, name) for name in COUNTED})
     # In order, so that two that fold at once cannot wait for each other.
     tx.conn.execute(_ADD, [of_groups[group] for group in sorted(of_groups)])
     for key, seconds in sorted(used.items()):
         if seconds:
             _use(tx, key, seconds)
+    for whose_jobs, count in sorted(counts.items()):
+        if any(count.values()):
+            _count(tx, *whose_jobs, count)
     return len(found)
 
 
@@ -144,3 +173,56 @@ def _use(tx: Tx, key: tuple[str, str, str], seconds: float) -> None:
     row = tx.conn.execute(tx.dialect.lock(query)).one()
     total = decayed(row.seconds, tx.now - row.at) + seconds
     tx.conn.execute(update(usage).filter_by(**names).values(seconds=total, at=tx.now))
+
+
+def _count(tx: Tx, org_id: str, submitted_by: str, count: Counter[str]) -> None:
+    whose = {"org_id": org_id, "submitted_by": submitted_by}
+    tx.dialect.insert_missing(tx.conn, totals, {**whose, **dict.fromkeys(COUNTED, 0)})
+    more = {name: totals.c[name] + count[name] for name in COUNTED}
+    tx.conn.execute(update(totals).filter_by(**whose).values(more))
+
+
+@dataclass(slots=True)
+class Total:
+    """How many jobs of a user of an org there were, are, and how they ended."""
+
+    org_id: str
+    submitted_by: str
+    submitted: int = 0
+    passed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    skipped: int = 0
+    running: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Those that have neither ended nor started."""
+        ended = self.passed + self.failed + self.cancelled + self.skipped
+        return self.submitted - ended - self.running
+
+
+def by_user(tx: Tx, org: str | None = None) -> list[Total]:
+    """The totals of each user; if ``org`` is given, in that org."""
+    query = select(totals) if org is None else select(totals).filter_by(org_id=org)
+    found = {
+        (row.org_id, row.submitted_by): Total(**row._mapping) for row in tx.conn.execute(query)
+    }
+    for row in [*unfolded(tx), *tx.conn.execute(_RUNNING)]:
+        if org in (None, row.org_id):
+            key = (row.org_id, row.submitted_by)
+            total = found.setdefault(key, Total(*key))
+            for name in row._fields:
+                if name in _OF_TOTAL:
+                    setattr(total, name, getattr(total, name) + int(getattr(row, name)))
+    return [found[key] for key in sorted(found)]
+
+
+_OF_TOTAL = {*COUNTED, "running"}
+_RUNNING = (
+    select(groups.c.org_id, queues.c.submitted_by, func.count().label("running"))
+    .join_from(jobs, queues, queues.c.id == jobs.c.queue_id)
+    .join(groups, groups.c.id == queues.c.group_id)
+    .where(in_state(State.RUNNING))
+    .group_by(groups.c.org_id, queues.c.submitted_by)
+)

@@ -99,6 +99,47 @@ def _label(text: str) -> tuple[str, str | None]:
     return key, value if equals else None
 
 
+class UserStats(BaseModel):
+    """How many jobs a user of an org ever submitted, and what became of them."""
+
+    user: str
+    org_id: str
+    submitted: int
+    waiting: int
+    running: int
+    passed: int
+    failed: int
+    cancelled: int
+    skipped: int
+
+
+class Stats(BaseModel):
+    """By org and user."""
+
+    users: list[UserStats]
+
+
+@router.get("/stats", responses=documented(401))
+def stats(here: Here, caller: Caller) -> Stats:
+    """Counts for each user."""
+    return Stats(
+        users=[
+            UserStats(
+                user=total.submitted_by,
+                org_id=total.org_id,
+                submitted=total.submitted,
+                waiting=total.waiting,
+                running=total.running,
+                passed=total.passed,
+                failed=total.failed,
+                cancelled=total.cancelled,
+                skipped=total.skipped,
+            )
+            for total in here.jobs(caller).totals()
+        ]
+    )
+
+
 @router.get("/{job_id}", responses=documented(401, 404, 422))
 def get(here: Here, caller: Caller, job_id: JobId) -> Job:
     """One job, by its id or a unique beginning of it."""
