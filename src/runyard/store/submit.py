@@ -28,6 +28,7 @@ from runyard.store.schema import (
     jobs,
     queues,
 )
+from runyard.store.statement import Statement
 from runyard.store.tallies import Change
 
 
@@ -265,12 +266,25 @@ def queue_of(tx: Tx, group_id: int, submitted_by: str, limit_key: str, priority:
 
 
 def _id_of(tx: Tx, table: Table, values: dict[str, Any]) -> int:
-    query = select(table.c.id).filter_by(**values)
-    found = tx.conn.execute(query).scalar()
-    if found is None:
+    query = _IDS[table]
+    found = query.rows(tx, **values)
+    if not found:
         tx.dialect.insert_missing(tx.conn, table, values)
-        found = tx.conn.execute(query).scalar_one()
-    return int(found)
+        found = query.rows(tx, **values)
+    return int(found[0].id)
+
+
+def _by(table: Table, *columns: str) -> Statement:
+    """The id of the row with these values."""
+    return Statement(
+        select(table.c.id).where(*(table.c[name] == bindparam(name) for name in columns))
+    )
+
+
+_IDS = {
+    groups: _by(groups, "pool", "org_id", "target", "app_version_id"),
+    queues: _by(queues, "group_id", "submitted_by", "limit_key", "priority"),
+}
 
 
 def _insert_dependencies(
