@@ -56,6 +56,7 @@ class Api:
     place: Place
     port: int
     token: str
+    cookie: str
     some_job: str
 
     def p95(self, path: str, clients: int, each: int) -> float:
@@ -89,7 +90,9 @@ class Api:
         return self._ask(1, 1, ("POST", "/api/v1/job-batches", {"jobs": jobs}))[0] * 1000
 
     def _ask(self, clients: int, each: int, request: http.Request) -> list[float]:
-        return asyncio.run(http.latencies(self.port, self.token, clients, each, lambda _: request))
+        return asyncio.run(
+            http.latencies(self.port, self.token, clients, each, lambda _: request, self.cookie)
+        )
 
 
 def run(bench: Bench) -> Iterator[Figure]:
@@ -274,12 +277,14 @@ def _api(bench: Bench, kind: str, count: int) -> Iterator[Api]:
         accounts = bootstrap.accounts(place.settings, store)
         accounts.add("bench", Role.ADMIN, ORGS[0])
         _, token = accounts.create_token("bench", TokenScope.FULL, user="bench")
+        link = accounts.login_link("bench")
+        cookie = bootstrap.sign_in(place.settings, store).by_link(link, "bench").refresh_token
         ids: list[str] = []
         taken = seconds(lambda: ids.append(fill(store, count)))
         store.close()
         say(f"{kind}: {count:,} jobs saved in {taken:.0f} s")
         with _server(place) as port:
-            yield Api(place, port, token, ids[0])
+            yield Api(place, port, token, cookie, ids[0])
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from runyard.web.callers import COOKIE
+
 Request = tuple[str, str, Any]  # method, path, body
 
 
@@ -21,10 +23,11 @@ class Connection:
     head: str
 
     @classmethod
-    async def open(cls, port: int, token: str) -> Connection:
-        """Connect to a server on this machine."""
+    async def open(cls, port: int, token: str, cookie: str = "") -> Connection:
+        """Connect to a server on this machine; endpoints want a token, pages a cookie."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = f"Host: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        head += f"Cookie: {COOKIE}={cookie}\r\n" if cookie else ""
         return cls(reader, writer, head)
 
     async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
@@ -66,13 +69,18 @@ class Connection:
 
 
 async def latencies(
-    port: int, token: str, clients: int, each: int, request: Callable[[int], Request]
+    port: int,
+    token: str,
+    clients: int,
+    each: int,
+    request: Callable[[int], Request],
+    cookie: str = "",
 ) -> list[float]:
     """Seconds of every answer to ``clients`` that each ask ``each`` times, one after the other."""
     taken: list[float] = []
 
     async def one(number: int) -> None:
-        connection = await Connection.open(port, token)
+        connection = await Connection.open(port, token, cookie)
         for turn in range(each):
             method, path, body = request(number * each + turn)
             began = time.perf_counter()

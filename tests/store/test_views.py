@@ -162,6 +162,10 @@ def test_a_list_can_be_narrowed_to_states(store: Store) -> None:
     run_next(store, FAIL)
     assert shown(store, states=frozenset({State.PASSED})) == ["passes"]
     assert shown(store, states=frozenset({State.PASSED, State.QUEUED})) == ["waits", "passes"]
+    assert shown(store, states=frozenset({State.RUNNING})) == []
+    claim(store)
+    assert shown(store, states=frozenset({State.RUNNING})) == ["waits"]
+    assert shown(store, states=frozenset({State.RUNNING}), org_id="other") == []
 
 
 def test_a_list_can_be_narrowed_to_labels(store: Store) -> None:
