@@ -6,8 +6,8 @@ from runyard.clock import ManualClock
 from runyard.domain.event import EventKind
 from runyard.domain.job import AttemptState, State
 from runyard.store import views
-from runyard.store.claim import open_queues
 from runyard.store.database import Store
+from runyard.store.openqueues import open_queues
 from tests.store.support import (
     FAIL,
     LEASE,

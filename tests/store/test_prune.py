@@ -57,6 +57,7 @@ def test_a_job_that_ended_before_the_cutoff_goes_with_all_that_hangs_on_it(
     assert len(pruned.job_ids) == 2
     store.write(tallies.fold)
     assert {name: count for name, count in left(store).items() if count} == {
+        "cursors": 1,  # how often tallies were folded
         "groups": 1,
         "queues": 1,
         "totals": 1,

@@ -15,6 +15,7 @@ from runyard.store import claim as claims
 from runyard.store import control, rules, stay, tallies
 from runyard.store.claim import Claim, Claimer
 from runyard.store.database import Store
+from runyard.store.openqueues import open_queues
 from runyard.store.registry import WorkerInfo, sign_on
 from runyard.store.yard import FreeSlot
 from tests.store.support import (
@@ -138,7 +139,7 @@ class TestPauses:
 
 def in_group(store: Store) -> int:
     with store.read() as tx:
-        (queue,) = claims.open_queues(tx)
+        (queue,) = open_queues(tx)
         return queue.group_id
 
 

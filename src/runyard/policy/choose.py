@@ -100,16 +100,16 @@ class Group:
     busy: float = 0.0
     soon: int = 0
     max_holders: int | None = None
+    best: Candidate = field(init=False, compare=False, repr=False)  # the job that starts first
+
+    def __post_init__(self) -> None:
+        if self.queues:  # kept, as each choice asks it of every group
+            object.__setattr__(self, "best", min(queue.head for queue in self.queues))
 
     @property
     def is_lane(self) -> bool:
         """Whether its jobs need no install."""
         return not self.build
-
-    @property
-    def best(self) -> Candidate:
-        """The job that starts first."""
-        return min(queue.head for queue in self.queues)
 
     @property
     def may_be_joined(self) -> bool:
@@ -172,12 +172,13 @@ class Choice:
 
 def choose(slot: Slot, groups: Iterable[Group], usage: Usage, now: float) -> Choice | None:
     """What a free slot runs next; None if it should rather stay idle."""
-    fitting = [g for g in groups if slot.target in (None, g.target) and g.queues]
+    fitting = [g for g in groups if g.queues and slot.target in (None, g.target)]
     top = max((queue.priority for group in fitting for queue in group.queues), default=0)
-    classes: dict[int, list[Group]] = {}
+    beyond = class_of(0.0, now) - top  # the rank from which on ageing raises nothing
+    classes: dict[float, list[Group]] = {}
     for group in fitting:
-        classes.setdefault(min(class_of(group.best.rank, now), top), []).append(group)
-    for best in sorted(classes, reverse=True):
+        classes.setdefault(max(group.best.rank, beyond), []).append(group)
+    for best in sorted(classes):
         chosen = _among(slot, classes[best], usage)
         if chosen is not None:
             installs = not chosen.is_lane and chosen.id != slot.group
@@ -191,11 +192,16 @@ def _among(slot: Slot, equals: list[Group], usage: Usage) -> Group | None:
     own = next((g for g in equals if g.id == slot.group and not g.is_lane), None)
     if own is not None and slot.held_for < TURN:
         return own
-    free = [g for g in equals if g is own or g.is_lane or (not g.holders and g.may_be_joined)]
-    if free:
-        least = min(usage.of_org(g.target, g.org_id) for g in free)
-        mine = [g for g in free if usage.of_org(g.target, g.org_id) <= least]
-        return min(mine, key=lambda group: (group.best.rank, group is not own, *_before(group)))
+    of_orgs: dict[tuple[str, str], list[Group]] = {}
+    for group in equals:
+        if group is own or group.is_lane or (not group.holders and group.may_be_joined):
+            of_orgs.setdefault((group.target, group.org_id), []).append(group)
+    if of_orgs:
+        least = min(usage.of_org(*org) for org in of_orgs)
+        mine = [g for org, some in of_orgs.items() if usage.of_org(*org) <= least for g in some]
+        oldest = min(group.best.rank for group in mine)
+        old = [group for group in mine if group.best.rank == oldest]
+        return next((group for group in old if group is own), None) or min(old, key=_before)
     joined = [g for g in equals if g.may_be_joined and _ends_sooner(g, slot.install_seconds)]
     return max(joined, key=lambda g: (_left(g), -g.id), default=None)
 

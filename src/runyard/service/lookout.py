@@ -13,9 +13,9 @@ from runyard.service.waiting import Reckoning
 from runyard.store import glance, registry, spans, views
 from runyard.store.database import Store, Tx
 from runyard.store.glance import Figures
+from runyard.store.openqueues import OpenQueue
 from runyard.store.registry import LIVE_LEASES
 from runyard.store.spans import Node, Span
-from runyard.store.yard import OpenQueue
 
 MOST_SPANS = 1_000  # of one timeline
 MOST_NODES = 150  # of one graph

@@ -1,7 +1,7 @@
 """Claim: give queued jobs to a worker's free slots.
 
-The cost does not grow with the queue: open queues are found by skipping through an index that
-holds queued jobs only, and a queue's head is the beginning of its part of the same index. What
+The cost does not grow with the queue: a queue's head is the beginning of its part of an index that
+holds queued jobs only, and of the open queues only those are read that have changed. What
 decides among them is ``policy``; here its snapshot is read and its choice is carried out.
 """
 
@@ -11,18 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, null, select, text, update
+from sqlalchemy import bindparam, case, func, null, select, update
 
 from runyard.domain.event import EventKind
 from runyard.domain.job import State
 from runyard.policy.estimate import or_unknown
-from runyard.store import events, stay, tallies
+from runyard.store import events, openqueues, stay, tallies
 from runyard.store.database import Tx
+from runyard.store.openqueues import Memory, OpenQueue
 from runyard.store.registry import LIVE_LEASES
 from runyard.store.schema import IN_ORDER, attempts, batches, in_state, job_specs, jobs
 from runyard.store.statement import Statement, among
 from runyard.store.tallies import Change
-from runyard.store.yard import FreeSlot, OpenQueue, Pick, Yard
+from runyard.store.yard import FreeSlot, Pick, Yard
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Claimer:
     targets: frozenset[str] | None = None
     group_slots: Mapping[str, int] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        memory = Memory(self.pools, self.targets, self.group_slots)
+        object.__setattr__(self, "memory", memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +113,26 @@ def _picks(
     """Which queue each slot takes from."""
     if slots and (staying := stay.picks(tx, claimer.worker, slots)) is not None:
         return staying
-    fitting = [
-        queue
-        for queue in open_queues(tx, claimer.pools)
-        if (claimer.targets is None or queue.target in claimer.targets)
-        and any(slot.serves(queue.target) for slot in (*slots, *ahead))
-    ]
-    if len(fitting) == 1 and fitting[0].is_lane and not fitting[0].is_ruled:
-        every = (*slots, *ahead)
-        return [Pick(slot, fitting[0]) for slot in every if slot.serves(fitting[0].target)]
-    if not fitting or not slots:
+    seen = openqueues.overview(tx)
+    if seen.first is None:
         return []
+    if seen.first == seen.last and not seen.is_ruled:
+        lane = next(iter(openqueues.some(tx, [seen.first])), None)
+        if lane is not None and lane.is_lane:
+            return _from_lane(claimer, lane, (*slots, *ahead))
+    if not slots:
+        return []
+    tx.flush()  # what ended in this transaction does not run any more
     alive_since = tx.now - LIVE_LEASES * claimer.lease_seconds
-    yard = Yard(tx, claimer.worker, fitting, claimer.group_slots, claimer.weights, alive_since)
+    yard = Yard(tx, claimer.worker, claimer.memory, seen, claimer.weights, alive_since)
     return [pick for slot in slots if (pick := yard.give(slot)) is not None]
+
+
+def _from_lane(claimer: Claimer, lane: OpenQueue, slots: Sequence[FreeSlot]) -> list[Pick]:
+    """What slots take when there is nothing but one lane."""
+    if not claimer.memory.serves(lane):
+        return []
+    return [Pick(slot, lane) for slot in slots if slot.serves(lane.target)]
 
 
 def _take(tx: Tx, queue: int, picks: Sequence[Pick]) -> Iterable[tuple[Any, Pick]]:
@@ -169,43 +181,6 @@ def _record(tx: Tx, claimer: Claimer, taken: Sequence[tuple[Any, Pick]], until: 
             for seconds in (or_unknown(row.expected),)
         ),
     )
-
-
-# A loose index scan: each step jumps to the next queue instead of walking its jobs. The head's
-# columns are asked for one by one: joined by its number instead, PostgreSQL without statistics
-# reads the whole table.
-_ORDER = "ORDER BY rank, behind DESC, seq LIMIT 1"
-_HEAD_OF = f"FROM jobs WHERE state = 'queued' AND queue_id = queues.id {_ORDER}"
-_OPEN = Statement(
-    text(
-        f"""
-        WITH RECURSIVE open_queues(id) AS (
-            SELECT min(queue_id) FROM jobs WHERE state = 'queued'
-            UNION ALL
-            SELECT (SELECT min(queue_id) FROM jobs
-                    WHERE state = 'queued' AND queue_id > open_queues.id)
-            FROM open_queues WHERE open_queues.id IS NOT NULL
-        )
-        SELECT queues.id, queues.group_id, queues.submitted_by, queues.limit_key, queues.priority,
-               groups.pool, groups.org_id, groups.target, groups.app_version_id,
-               groups.queued, groups.work,
-               EXISTS (SELECT 1 FROM pauses) OR EXISTS (SELECT 1 FROM limits)
-                   OR EXISTS (SELECT 1 FROM slots WHERE state <> 'ready') AS is_ruled,
-               (SELECT rank {_HEAD_OF}) AS rank,
-               (SELECT behind {_HEAD_OF}) AS behind,
-               (SELECT expected {_HEAD_OF}) AS expected,
-               (SELECT seq {_HEAD_OF}) AS seq
-        FROM open_queues
-        JOIN queues ON queues.id = open_queues.id
-        JOIN groups ON groups.id = queues.group_id
-        """
-    )
-)
-
-
-def open_queues(tx: Tx, pools: frozenset[str] | None = None) -> list[OpenQueue]:
-    """The queues with jobs that may start, in the given pools or in all."""
-    return [OpenQueue(*row) for row in _OPEN.rows(tx) if pools is None or row.pool in pools]
 
 
 _BEGUN = (

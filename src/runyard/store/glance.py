@@ -10,11 +10,10 @@ from sqlalchemy import func, select
 
 from runyard.domain.job import Job, State
 from runyard.store import tallies
-from runyard.store.claim import open_queues
 from runyard.store.database import Tx
+from runyard.store.openqueues import OpenQueue, open_queues
 from runyard.store.schema import groups, in_state, jobs, queues
 from runyard.store.views import JOBS, build
-from runyard.store.yard import OpenQueue
 
 COUNT_LIMIT = 1_000  # of those that are counted one by one
 ENDED = 1_000  # the last so many that ended tell how things went lately

@@ -11,15 +11,15 @@ from sqlalchemy import bindparam, select
 
 from runyard.domain.job import State
 from runyard.domain.slot import SlotState
-from runyard.policy.choose import Candidate, Slot
+from runyard.policy.choose import Candidate, Group, Slot
 from runyard.policy.estimate import INSTALL_SECONDS, UNKNOWN_SECONDS
 from runyard.policy.forecast import Line, Outlook, Place, Waiting
-from runyard.store import durations, rules
-from runyard.store.claim import open_queues
+from runyard.store import durations, rules, tallies
 from runyard.store.database import Tx
+from runyard.store.openqueues import OpenQueue, as_group, open_queues
 from runyard.store.schema import IN_ORDER, groups, in_state, jobs, queues, slots, workers
 from runyard.store.statement import Statement
-from runyard.store.yard import OpenQueue, groups_of, usage_of
+from runyard.store.yard import usage_of, with_unfolded
 
 MOST_JOBS = 2_000  # that are read, of all queues together
 OVERDUE = 0.25  # of what it was expected to take: what a job is given that should be over by now
@@ -35,15 +35,22 @@ def read(
     """Everything that takes part in the choice for a pool's jobs; workers that were not seen since
     an instant do not."""
     found = open_queues(tx, frozenset({pool}))
-    usual = durations.usual(tx)
+    usual, unfolded = durations.usual(tx), tallies.unfolded(tx)
     return Outlook(
         tx.now,
         _places(tx, pool, alive_since, frozenset(queue.target for queue in found), usual),
-        groups_of(tx, found, group_slots),
+        with_unfolded(_groups(found, group_slots), unfolded),
         _lines(tx, found, usual),
         rules.read(tx, lock=False),
-        usage_of(tx, found, weights),
+        usage_of(tx, unfolded, weights),
     )
+
+
+def _groups(found: Sequence[OpenQueue], group_slots: Mapping[str, int]) -> dict[int, Group]:
+    parts: dict[int, list[OpenQueue]] = {}
+    for queue in found:
+        parts.setdefault(queue.group_id, []).append(queue)
+    return {group: as_group(some, group_slots) for group, some in parts.items()}
 
 
 def top(tx: Tx, pool: str, target: str) -> int:

@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, func, select
 from runyard.domain.job import State
 from runyard.domain.lifecycle import Transition
 from runyard.store import moves, timetable
-from runyard.store.claim import open_queues
 from runyard.store.database import Tx
 from runyard.store.moves import Move
+from runyard.store.openqueues import open_queues
 from runyard.store.schema import in_state, jobs
 
 _DELAYED = in_state(State.DELAYED)

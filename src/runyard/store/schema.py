@@ -68,7 +68,9 @@ groups = Table(
     Column("work", Double, nullable=False, server_default="0"),
     Column("started", Integer, nullable=False, server_default="0"),
     Column("installs", Integer, nullable=False, server_default="0"),
+    Column("folded", Integer, nullable=False, server_default="0"),  # the number of the last fold
     UniqueConstraint("pool", "org_id", "target", "app_version_id"),
+    Index("ix_groups_folded", "folded"),
 )
 
 # The jobs of a group that share submitter, limit and priority: they all may start or all may not,
@@ -132,7 +134,7 @@ durations = Table(
     Column("updated_at", Double, nullable=False),
 )
 
-# How far into the events somebody has read who reads all of them.
+# How far into the events somebody has read who reads all of them; how often tallies were folded.
 cursors = Table(
     "cursors",
     metadata,

@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, literal, or_, select
+from sqlalchemy import bindparam, exists, func, or_, select
 
 from runyard.domain.job import State
 from runyard.domain.slot import SlotState
 from runyard.policy.choose import TURN
 from runyard.store.database import Tx
-from runyard.store.schema import IN_ORDER, groups, in_state, jobs, limits, pauses, queues, slots
+from runyard.store.openqueues import COLUMNS, OpenQueue
+from runyard.store.schema import groups, in_state, jobs, limits, pauses, queues, slots
 from runyard.store.statement import Statement
-from runyard.store.yard import FreeSlot, OpenQueue, Pick
+from runyard.store.yard import FreeSlot, Pick
 
 
 def picks(tx: Tx, worker: str, free: Sequence[FreeSlot]) -> list[Pick] | None:
@@ -64,17 +65,6 @@ _DOUBTS = Statement(
 )
 
 
-def _of_head(column: Any) -> Any:
-    return (
-        select(column)
-        .where(in_state(State.QUEUED), jobs.c.queue_id == queues.c.id)
-        .order_by(*IN_ORDER)
-        .limit(1)
-        .correlate(queues)
-        .scalar_subquery()
-    )
-
-
 _READY_AT = (
     select(slots.c.ready_at)
     .where(slots.c.worker == bindparam("worker"), slots.c.name == bindparam("slot"))
@@ -82,22 +72,7 @@ _READY_AT = (
 )
 _QUEUES = Statement(
     select(
-        queues.c.id,
-        queues.c.group_id,
-        queues.c.submitted_by,
-        queues.c.limit_key,
-        queues.c.priority,
-        groups.c.pool,
-        groups.c.org_id,
-        groups.c.target,
-        groups.c.app_version_id,
-        groups.c.queued,
-        groups.c.work,
-        literal(False).label("is_ruled"),
-        _of_head(jobs.c.rank).label("rank"),
-        _of_head(jobs.c.behind).label("behind"),
-        _of_head(jobs.c.expected).label("expected"),
-        _of_head(jobs.c.seq).label("seq"),
+        *COLUMNS,
         select(func.min(jobs.c.rank)).where(in_state(State.QUEUED)).scalar_subquery().label("best"),
         _READY_AT.label("ready_at"),
     )

@@ -18,6 +18,7 @@ from runyard.policy.share import decayed
 from runyard.store.database import Tx
 from runyard.store.schema import (
     COUNTED,
+    cursors,
     groups,
     in_state,
     jobs,
@@ -49,7 +50,8 @@ class Change:
 
 
 def add(tx: Tx, changes: Iterable[Change]) -> None:
-    """Note changes, one row for each queue."""
+    """Note changes, one row for each queue: also of what adds up to nothing, as it tells others
+    that the queue is not what it was."""
     sums: dict[int, list[float]] = {}
     for change in changes:
         total = sums.setdefault(change.queue_id, [0, 0.0, 0, 0.0, 0, 0, 0, 0, 0])
@@ -62,11 +64,7 @@ def add(tx: Tx, changes: Iterable[Change]) -> None:
             total[_PLACE[change.reached]] += 1
         if change.left is not None:
             total[_PLACE[change.left]] -= 1
-    rows = [
-        dict(zip(_COLUMNS, (queue, *total), strict=True))
-        for queue, total in sums.items()
-        if any(total)
-    ]
+    rows = [dict(zip(_COLUMNS, (queue, *total), strict=True)) for queue, total in sums.items()]
     tx.later(_INSERT, rows)
 
 
@@ -112,8 +110,11 @@ def is_due(tx: Tx) -> bool:
 
 def fold(tx: Tx) -> int:
     """Add tallies to their groups and to usage; returns how many were folded."""
-    found = tx.conn.execute(tx.dialect.lock_free(_SOME)).all()
-    if not found:
+    tx.dialect.insert_missing(tx.conn, cursors, {"name": _FOLDS, "seq": 0})
+    # One at a time: numbers are to be seen in their order.
+    last = tx.conn.execute(tx.dialect.lock_free(_LAST), {"name": _FOLDS}).scalar()
+    found = [] if last is None else tx.conn.execute(_SOME).all()
+    if last is None or not found:
         return 0
     tx.conn.execute(
         tallies.delete().where(tallies.c.id.in_(bindparam("ids", expanding=True))),
@@ -139,7 +140,9 @@ def fold(tx: Tx) -> int:
         count = counts.setdefault((queue.org_id, queue.submitted_by), Counter())
         count.update({name: getattr(row, name) for name in COUNTED})
     # In order, so that two that fold at once cannot wait for each other.
-    tx.conn.execute(_ADD, [of_groups[group] for group in sorted(of_groups)])
+    number = {"number": last + 1}
+    tx.conn.execute(_ADD, [of_groups[group] | number for group in sorted(of_groups)])
+    tx.conn.execute(update(cursors).filter_by(name=_FOLDS).values(seq=last + 1))
     for key, seconds in sorted(used.items()):
         if seconds:
             _use(tx, key, seconds)
@@ -149,6 +152,8 @@ def fold(tx: Tx) -> int:
     return len(found)
 
 
+_FOLDS = "folds"  # the cursor that counts them
+_LAST = select(cursors.c.seq).where(cursors.c.name == bindparam("name"))
 _SOME = select(tallies).order_by(tallies.c.id).limit(FOLD_LIMIT)
 _QUEUES = (
     select(queues.c.id, queues.c.group_id, queues.c.submitted_by, groups.c.org_id, groups.c.target)
@@ -162,6 +167,7 @@ _ADD = (
         queued=groups.c.queued + bindparam("d_queued"),
         work=groups.c.work + bindparam("d_work"),
         started=groups.c.started + bindparam("d_started"),
+        folded=bindparam("number"),
     )
 )
 

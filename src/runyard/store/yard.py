@@ -21,6 +21,7 @@ from runyard.policy.fits import Rules
 from runyard.policy.share import decayed
 from runyard.store import rules, tallies
 from runyard.store.database import Tx
+from runyard.store.openqueues import Memory, OpenQueue, candidate
 from runyard.store.schema import IN_ORDER, groups, in_state, jobs, slots, usage, workers
 from runyard.store.statement import Statement
 
@@ -46,39 +47,6 @@ class FreeSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenQueue:
-    """A queue with jobs that may start, and its head; ``is_ruled`` if there are any pauses, limits
-    or slots out of order at all. ``queued`` and ``work`` are its group's, as last folded."""
-
-    id: int
-    group_id: int
-    submitted_by: str
-    limit_key: str
-    priority: int
-    pool: str
-    org_id: str
-    target: str
-    build: str
-    queued: int
-    work: float
-    is_ruled: bool
-    rank: float
-    behind: float
-    expected: float | None
-    seq: int
-
-    @property
-    def is_lane(self) -> bool:
-        """Whether its jobs need no install."""
-        return not self.build
-
-    @property
-    def head(self) -> Candidate:
-        """Its first job, as policy sees it."""
-        return _candidate(self)
-
-
-@dataclass(frozen=True, slots=True)
 class Pick:
     """What a slot takes: the first job of a queue, or a certain one; ``installs`` if the slot has
     to install the group's build before."""
@@ -96,24 +64,22 @@ class Yard:
         self,
         tx: Tx,
         worker: str,
-        fitting: Sequence[OpenQueue],
-        group_slots: Mapping[str, int],
+        memory: Memory,
+        seen: Any,
         weights: Mapping[str, float],
         alive_since: float,
     ) -> None:
-        tx.flush()  # what ended in this transaction does not run any more
         self._tx = tx
         self._worker = worker
-        self._queues = {queue.id: queue for queue in fitting}
-        self._rules = rules.read(tx) if any(queue.is_ruled for queue in fitting) else Rules()
-        self._heads = {queue.id: [queue.head] for queue in fitting}
-        self._given: dict[int, set[int]] = {queue.id: set() for queue in fitting}
-        self._queues_of: dict[int, list[OpenQueue]] = {}
-        for queue in fitting:
-            self._queues_of.setdefault(queue.group_id, []).append(queue)
-        self._groups = groups_of(tx, fitting, group_slots)
-        self._seen: dict[int, Group] = {}  # as policy sees them, until something changes
-        self._usage = usage_of(tx, fitting, weights)
+        unfolded = tallies.unfolded(tx)
+        memory.refresh(tx, seen.folds, unfolded)
+        self._memory = memory
+        self._rules = rules.read(tx) if seen.is_ruled else Rules()
+        self._is_ruled = bool(self._rules.paused or self._rules.maximum)
+        self._heads: dict[int, list[Candidate]] = {}  # of queues of which something was taken
+        self._given: dict[int, set[int]] = {}
+        self._groups = with_unfolded(memory.groups, unfolded)
+        self._usage = usage_of(tx, unfolded, weights)
         self._alive_since = alive_since
         self._slots = self._slots_alive()
         self._holders = _holders(self._slots)
@@ -133,7 +99,7 @@ class Yard:
             return None
         while (choice := self._choose(slot)) is not None:
             if not choice.installs or self._hold(slot, choice.group):
-                queue = self._queues[choice.queue.id]
+                queue = self._memory.queues[choice.queue.id]
                 job = self._job(queue, choice, self._avoided(slot))
                 self._take(slot, queue, job, installs=choice.installs)
                 seq = None if queue.is_lane else job.seq
@@ -145,10 +111,15 @@ class Yard:
 
     def _choose(self, slot: FreeSlot) -> Choice | None:
         avoided = self._avoided(slot)
+        is_plain = not (avoided or self._is_ruled)
+        targets = {group.target for group in self._groups.values()}
+        served = {target for target in targets if slot.serves(target)}
         seen = [
-            self._seen_by(slot, group, avoided)
-            for group in self._groups.values()
-            if slot.serves(group.target)
+            group
+            if is_plain and number not in self._holders
+            else self._seen_by(slot, group, avoided)
+            for number, group in self._groups.items()
+            if group.target in served
         ]
         ready_at = self._ready.get((self._worker, slot.name))
         held_for = math.inf if ready_at is None else self._tx.now - ready_at
@@ -157,17 +128,14 @@ class Yard:
 
     def _seen_by(self, slot: FreeSlot, group: Group, avoided: frozenset[int]) -> Group:
         """A group with the queues of it that may start, and the other slots that hold it."""
-        seen = self._seen.get(group.id)
-        if seen is None or avoided:
-            seen = replace(group, queues=tuple(self._open(group.id, avoided)))
-            if not avoided:
-                self._seen[group.id] = seen
+        if avoided or self._is_ruled:
+            group = replace(group, queues=self._open(group.id, avoided))
         others = self._holders.get(group.id, set()) - {(self._worker, slot.name)}
         if not others:
-            return seen
+            return group
         left = [self._busy.get(holder, 0.0) for holder in others]
         soon = sum(seconds < slot.install_seconds for seconds in left)
-        return replace(seen, holders=len(left), busy=sum(left), soon=soon)
+        return replace(group, holders=len(left), busy=sum(left), soon=soon)
 
     def _avoided(self, slot: FreeSlot) -> frozenset[int]:
         """The jobs that infrastructure failed on this slot, if there is another for them."""
@@ -194,12 +162,12 @@ class Yard:
             targets is None or slot.target in targets
         )
 
-    def _open(self, group: int, avoided: frozenset[int]) -> Iterable[Queue]:
-        for queue in self._queues_of[group]:
-            if self._rules.allow(queue):
-                head = self._head(queue, avoided)
-                if head is not None:
-                    yield Queue(queue.id, queue.submitted_by, head, queue.priority)
+    def _open(self, group: int, avoided: frozenset[int] = frozenset()) -> tuple[Queue, ...]:
+        return tuple(
+            Queue(queue.id, queue.submitted_by, head, queue.priority)
+            for queue in self._memory.of_group[group].values()
+            if self._rules.allow(queue) and (head := self._head(queue, avoided)) is not None
+        )
 
     def _head(self, queue: OpenQueue, avoided: frozenset[int]) -> Candidate | None:
         """The first job that is left of a queue and is none of ``avoided``."""
@@ -213,57 +181,48 @@ class Yard:
 
     def _first(self, queue: OpenQueue, avoided: frozenset[int], count: int) -> Sequence[Candidate]:
         """The first jobs that are left of a queue and are none of ``avoided``."""
-        known, given = self._heads[queue.id], self._given[queue.id]
+        known = self._heads.setdefault(queue.id, [queue.head])
         found = [job for job in known if job.seq not in avoided]
         if len(found) < count:
+            given = self._given.get(queue.id, set())
             limit = len(given) + len(avoided) + count + HEADS
             rows = _HEADS.rows(self._tx, queue=queue.id, limit=limit)
-            known[:] = [_candidate(row) for row in rows if row.seq not in given]
+            known[:] = [candidate(row) for row in rows if row.seq not in given]
             found = [job for job in known if job.seq not in avoided]
         return found[:count]
 
     def _take(self, slot: FreeSlot, queue: OpenQueue, job: Candidate, *, installs: bool) -> None:
         """Count one of its jobs as given away to a slot."""
-        self._given[queue.id].add(job.seq)
-        self._heads[queue.id].remove(job)
+        self._given.setdefault(queue.id, set()).add(job.seq)
+        self._heads.setdefault(queue.id, [queue.head]).remove(job)
         self._rules.count(queue)
-        if self._rules.maximum:
-            self._seen.clear()  # a limit may be full now
         group = self._groups[queue.group_id]
-        self._seen.pop(group.id, None)
-        seconds = job.expected
         install = slot.install_seconds if installs else 0.0
-        self._busy[self._worker, slot.name] = install + seconds
+        self._busy[self._worker, slot.name] = install + job.expected
         self._groups[group.id] = replace(
-            group, work=max(0.0, group.work - seconds), jobs=max(0, group.jobs - 1)
+            group,
+            queues=self._open(group.id),
+            work=max(0.0, group.work - job.expected),
+            jobs=max(0, group.jobs - 1),
         )
-        self._usage.charge(queue.target, queue.org_id, queue.submitted_by, seconds)
+        self._usage.charge(queue.target, queue.org_id, queue.submitted_by, job.expected)
 
     def _hold(self, slot: FreeSlot, group: Group) -> bool:
         """Become a holder. Whoever else is doing so right now is let go first: then this group is
         not what it looked like, and another is chosen."""
-        if not self._tx.conn.execute(self._tx.dialect.lock_free(_GROUP), {"group": group.id}).all():
+        if not _LOCKED.rows(self._tx, group=group.id):
             del self._groups[group.id]
             return False
         me = (self._worker, slot.name)
         held_by = _holders(self._slots_alive()).get(group.id, set()) - {me}
-        self._seen.pop(group.id, None)
         if held_by != self._holders.get(group.id, set()) - {me}:
             self._holders[group.id] = held_by
             return False
-        self._tx.conn.execute(
-            _HOLD,
-            {
-                "who": self._worker,
-                "where": slot.name,
-                "group": group.id,
-                "ready": self._tx.now + slot.install_seconds,
-            },
-        )
-        for held, holders in self._holders.items():
-            if me in holders:
-                holders.discard(me)
-                self._seen.pop(held, None)
+        ready = self._tx.now + slot.install_seconds
+        held = {"who": self._worker, "where": slot.name, "group": group.id, "ready": ready}
+        _HOLD.run(self._tx, [held])
+        for holders in self._holders.values():
+            holders.discard(me)
         self._holders.setdefault(group.id, set()).add(me)
         return True
 
@@ -274,14 +233,12 @@ _HEADS = Statement(
     .order_by(*IN_ORDER)
     .limit(bindparam("limit"))
 )
-
-
-def _candidate(row: Any) -> Candidate:
-    return Candidate(row.rank, -row.behind, row.seq, or_unknown(row.expected))
-
-
-_GROUP = select(groups.c.id).where(groups.c.id == bindparam("group"))
-_HOLD = (
+_LOCKED = Statement(
+    select(groups.c.id)
+    .where(groups.c.id == bindparam("group"))
+    .with_for_update(skip_locked=True, of=groups)
+)
+_HOLD = Statement(
     update(slots)
     .where(slots.c.worker == bindparam("who"), slots.c.name == bindparam("where"))
     .values(group_id=bindparam("group"), ready_at=bindparam("ready"))
@@ -306,30 +263,13 @@ _AVOIDING = Statement(
 )
 
 
-def groups_of(
-    tx: Tx, fitting: Sequence[OpenQueue], group_slots: Mapping[str, int]
-) -> dict[int, Group]:
-    """The groups of some queues, without these, with what is expected of all their work."""
-    found: dict[int, Group] = {}
-    for queue in fitting:
-        if queue.group_id not in found:
-            found[queue.group_id] = Group(
-                queue.group_id,
-                queue.org_id,
-                queue.target,
-                queue.build,
-                (),
-                queue.work,
-                queue.queued,
-                max_holders=group_slots.get(queue.target),
-            )
-    if all(group.is_lane for group in found.values()):
-        return found
-    for row in tallies.unfolded(tx):
+def with_unfolded(folded: Mapping[int, Group], unfolded: Iterable[Any]) -> dict[int, Group]:
+    """Groups with what is expected of all their work, given the tallies that lack in them."""
+    found = dict(folded)
+    for row in unfolded:
         if (group := found.get(row.group_id)) is not None:
-            found[group.id] = replace(
-                group, jobs=group.jobs + int(row.queued), work=group.work + row.work
-            )
+            jobs, work = group.jobs + int(row.queued), group.work + row.work
+            found[group.id] = replace(group, jobs=jobs, work=work)
     return found
 
 
@@ -367,15 +307,13 @@ def _avoiding(tx: Tx) -> dict[int, frozenset[str]]:
     return {row.seq: frozenset(row.avoids.split("\n")) for row in rows}
 
 
-def usage_of(tx: Tx, fitting: Sequence[OpenQueue], weights: Mapping[str, float]) -> Usage:
-    """Who has used how much; not asked where only one could be served anyway."""
-    if len({(queue.target, queue.org_id, queue.submitted_by) for queue in fitting}) == 1:
-        return Usage()
+def usage_of(tx: Tx, unfolded: Iterable[Any], weights: Mapping[str, float]) -> Usage:
+    """Who has used how much, given the tallies that are not folded in yet."""
     seconds = {
         (row.target, row.org_id, row.submitted_by): decayed(row.seconds, tx.now - row.at)
         for row in _USAGE.rows(tx)
     }
-    for row in tallies.unfolded(tx):
+    for row in unfolded:
         key = (row.target, row.org_id, row.submitted_by)
         seconds[key] = seconds.get(key, 0.0) + row.used
     return Usage(seconds, weights)

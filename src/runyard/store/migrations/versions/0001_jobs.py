@@ -78,6 +78,7 @@ def upgrade() -> None:
         sa.Column("work", sa.Double(), server_default="0", nullable=False),
         sa.Column("started", sa.Integer(), server_default="0", nullable=False),
         sa.Column("installs", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("folded", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_groups")),
         sa.UniqueConstraint(
             "pool",
@@ -87,6 +88,7 @@ def upgrade() -> None:
             name=op.f("uq_groups_pool_org_id_target_app_version_id"),
         ),
     )
+    op.create_index("ix_groups_folded", "groups", ["folded"])
     op.create_table(
         "limits",
         sa.Column("kind", sa.String(), nullable=False),
