@@ -56,12 +56,14 @@ class Lookout:
                 glance.figures(tx, self._sees),
                 len(registry.live(tx, since)),
                 glance.running(tx, most_running, self._sees),
-                [self._why(tx, queue) for queue in glance.waiting(tx, most_waiting, self._sees)],
+                self._waiting(tx, most_waiting),
             )
 
-    def _why(self, tx: Tx, queue: OpenQueue) -> Waiting:
-        job = views.get(tx, queue.seq)
-        return Waiting(queue, job, waiting.briefly(tx, queue.seq, job, self._reckoning, self._sees))
+    def _waiting(self, tx: Tx, most: int) -> list[Waiting]:
+        queues = {queue.seq: queue for queue in glance.waiting(tx, most, self._sees)}
+        jobs = dict(zip(sorted(queues), views.get_many(tx, list(queues)), strict=True))
+        why = waiting.briefly(tx, jobs, self._reckoning, self._sees)
+        return [Waiting(queue, jobs[seq], why[seq]) for seq, queue in queues.items()]
 
     def timeline(self, batch_id: str) -> list[Span]:
         """The attempts of a batch, the last ``MOST_SPANS`` of them, in order of their beginning."""

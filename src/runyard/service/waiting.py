@@ -41,7 +41,7 @@ def explain(
     """What keeps a queued job; if ``org`` is given, without the ids of other orgs' jobs."""
     since = tx.now - LIVE_LEASES * reckoning.lease_seconds
     placed = views.placement(tx, seq)
-    here = _Places(tx, job, registry.live(tx, since), placed.pool)
+    here = _Places(job, placed.pool, registry.live(tx, since), health.all_slots(tx))
     if not here.ready:
         ahead = views.ahead(tx, seq, COUNT_LIMIT)
         return _with_line(here.why_none(), ahead, ahead < COUNT_LIMIT)
@@ -54,25 +54,32 @@ def explain(
 
 
 def briefly(
-    tx: Tx, seq: int, job: Job, reckoning: Reckoning, org: str | None = None
-) -> Explanation:
-    """What keeps a queued job, without its place in line: at the cost of a glance."""
-    since = tx.now - LIVE_LEASES * reckoning.lease_seconds
-    placed = views.placement(tx, seq)
-    here = _Places(tx, job, registry.live(tx, since), placed.pool)
-    if not here.ready:
-        return here.why_none()
-    return _reason(tx, seq, job, placed, rules.read(tx, lock=False), here, org)
+    tx: Tx, queued: Mapping[int, Job], reckoning: Reckoning, org: str | None = None
+) -> dict[int, Explanation]:
+    """What keeps some queued jobs, by their keys, without their places in line: at the cost of a
+    glance."""
+    live = registry.live(tx, tx.now - LIVE_LEASES * reckoning.lease_seconds)
+    slots, ruling = health.all_slots(tx), rules.read(tx, lock=False)
+    found = {}
+    for seq, job in queued.items():
+        placed = views.placement(tx, seq)
+        here = _Places(job, placed.pool, live, slots)
+        found[seq] = (
+            _reason(tx, seq, job, placed, ruling, here, org) if here.ready else here.why_none()
+        )
+    return found
 
 
 class _Places:
     """The slots that may ever run a job."""
 
-    def __init__(self, tx: Tx, job: Job, live: Sequence[WorkerInfo], pool: str) -> None:
+    def __init__(
+        self, job: Job, pool: str, live: Sequence[WorkerInfo], slots: Sequence[Any]
+    ) -> None:
         self._job = job
         self._live = [worker for worker in live if worker.pool == pool]
         serving = {w.id for w in self._live if w.targets is None or job.target in w.targets}
-        rows = [row for row in health.all_slots(tx) if row.worker in serving]
+        rows = [row for row in slots if row.worker in serving]
         special = {row.worker for row in rows if row.target == job.target}
         self._all = [
             row
