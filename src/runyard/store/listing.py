@@ -72,7 +72,7 @@ def cursor_seq(cursor: str) -> int:
 def _fitting(tx: Tx, wanted: JobFilter, org: str | None) -> Select[Any]:
     query = JOBS
     if wanted.states:
-        query = query.where(_in_states(wanted.states))
+        query = query.where(_in_states(tx, wanted.states))
     if wanted.batch_id is not None:
         query = query.where(jobs.c.batch_seq == batch_seq_of(tx, wanted.batch_id, org))
     if org is not None:
@@ -97,12 +97,12 @@ def _fitting(tx: Tx, wanted: JobFilter, org: str | None) -> Select[Any]:
     return query
 
 
-def _in_states(states: frozenset[State]) -> ColumnElement[bool]:
-    """The few jobs that run are looked up by themselves: a planner that only sees that the list
-    is by number would walk through all there are to find them."""
+def _in_states(tx: Tx, states: frozenset[State]) -> ColumnElement[bool]:
+    """The few jobs that run are looked up first: a planner that only sees that the list is by
+    number would walk through all there are to find them."""
     if states == {State.RUNNING}:
         running = select(jobs.c.seq).where(in_state(State.RUNNING))
-        return jobs.c.seq.in_(running.correlate(None))
+        return jobs.c.seq.in_(tx.conn.execute(running).scalars().all())
     return jobs.c.state.in_([state.value for state in states])
 
 
