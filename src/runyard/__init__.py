@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runyard.client.local import Runyard
+    from runyard.client.asynchronous import AsyncRunyard
+    from runyard.client.sync import Runyard
     from runyard.domain.job import JobSpec
 
 __version__ = "0.1.0"
-__all__ = ["JobSpec", "Runyard", "__version__"]
+__all__ = ["AsyncRunyard", "JobSpec", "Runyard", "__version__"]
+
+_MODULES = {
+    "AsyncRunyard": "runyard.client.asynchronous",
+    "JobSpec": "runyard.domain.job",
+    "Runyard": "runyard.client.sync",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names when they are used: ``runyard --help`` must not wait for them."""
-    if name == "Runyard":
-        from runyard.client.local import Runyard
-
-        return Runyard
-    if name == "JobSpec":
-        from runyard.domain.job import JobSpec
-
-        return JobSpec
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'runyard' has no attribute {name!r}")

@@ -137,6 +137,29 @@ def user_name() -> str:
         return ""
 
 
+def server_url(environment: Mapping[str, str] | None = None) -> str | None:
+    """The server that commands shall go to; "" says that they shall not go to any."""
+    return (os.environ if environment is None else environment).get("RUNYARD_URL")
+
+
+def server_token(environment: Mapping[str, str] | None = None) -> str | None:
+    """The token to show there."""
+    return (os.environ if environment is None else environment).get("RUNYARD_TOKEN") or None
+
+
+def names_home(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment says where the store of this machine is."""
+    env = os.environ if environment is None else environment
+    return bool(env.get("RUNYARD_HOME") or env.get("RUNYARD_DATABASE_URL"))
+
+
+def credentials_path() -> Path:
+    """Where ``login`` keeps what signs in to a server."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("runyard", appauthor=False)) / "credentials.json"
+
+
 def named_config(environment: Mapping[str, str] | None = None) -> str | None:
     """The ``runyard.toml`` that the environment names, if it does."""
     return (os.environ if environment is None else environment).get(CONFIG_VARIABLE)

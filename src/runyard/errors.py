@@ -15,6 +15,7 @@
     │   ├── StoreFull           no space left on its disk
     │   ├── StoreReadOnly       its files may not be written
     │   └── StoreCorrupt        its file is damaged or not a database
+    ├── ServerUnreachable       the server does not answer, or went away in the middle
     ├── HomeUnusable            the home directory cannot be created or written
     └── LauncherLost            the process that supervises the jobs is gone
 
@@ -84,6 +85,10 @@ class StoreReadOnly(StoreError):
 
 class StoreCorrupt(StoreError):
     """The database file is damaged, or is not a database."""
+
+
+class ServerUnreachable(RunyardError):
+    """The server does not answer, or went away before it did."""
 
 
 class HomeUnusable(RunyardError):

@@ -19,7 +19,7 @@ from tests.support.commands import Said, call, quiet_home, runyard, start, submi
 from tests.support.processes import eventually
 from tests.support.working import WorkerProcess, work
 
-pytestmark = pytest.mark.usefixtures("here", "quiet")
+pytestmark = pytest.mark.usefixtures("way", "quiet")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ class TestWait:
     def test_an_interrupt_ends_it_whatever_it_does_just_then(self, seconds: float) -> None:
         job = submitted("--delay", "1h", "true")
         waiting = start("wait", job, stderr=subprocess.PIPE)
-        eventually(lambda: has_opened_its_database(waiting.pid))
+        eventually(lambda: has_begun_to_ask(waiting.pid))
         time.sleep(seconds)
         waiting.send_signal(signal.SIGINT)
 
@@ -100,10 +100,12 @@ class TestWait:
         assert len(call("wait", job, job[:12], "--json").json["jobs"]) == 1
 
 
-def has_opened_its_database(pid: int) -> bool:
+def has_begun_to_ask(pid: int) -> bool:
+    """Whether its database, or a connection to the server, is open."""
     links = Path(f"/proc/{pid}/fd").iterdir()
     with contextlib.suppress(FileNotFoundError):
-        return any("runyard.db" in str(link.readlink()) for link in links)
+        names = [str(link.readlink()) for link in links]
+        return any("runyard.db" in name or name.startswith("socket:") for name in names)
     return False
 
 
@@ -191,6 +193,7 @@ class TestRetry:
         assert list(call("retry", job, "--json").json) == ["error"]
 
 
+@pytest.mark.parametrize("way", ["local"], indirect=True)
 def test_a_waiting_command_starts_a_worker_when_there_is_none(home: Path) -> None:
     with Runyard(background_worker=False) as yard:
         job = yard.submit("echo done")

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from runyard.cli.board import Board
+from runyard.cli.board import Board, End, Start
+from runyard.cli.foreground import end_of, start_of
 from runyard.cli.progress import FAILURES, Lines
-from runyard.cli.report import tail
+from runyard.cli.report import TAIL_BYTES, last_lines
 from runyard.cli.wording import duration
 from runyard.domain.job import JobSpec, Reason, State
 from runyard.domain.lifecycle import Transition
+from runyard.execution import logs
 from runyard.store.claim import Claim
 from runyard.store.moves import Move
 
@@ -21,12 +23,18 @@ def board(count: int) -> Board:
     return made
 
 
-def claimed(seq: int, fence: int = 1) -> Claim:
-    return Claim(seq, fence, "1", "id", "name", "{}", None, 0.0)
+def claimed(seq: int, fence: int = 1) -> Start:
+    claim = Claim(seq, fence, "1", "id", "name", "{}", None, 0.0)
+    return start_of(claim, time.monotonic())
 
 
-def ended(seq: int, transition: Transition, fence: int = 1) -> Move:
-    return Move(seq, State.RUNNING, transition, 1, fence, data={"exit_code": 1})
+def ended(seq: int, transition: Transition, fence: int = 1) -> End:
+    move = Move(seq, State.RUNNING, transition, 1, fence, data={"exit_code": 1})
+    return end_of(move, time.monotonic())
+
+
+def skipped(seq: int) -> End:
+    return end_of(Move(seq, State.BLOCKED, Transition.skip(), 1), time.monotonic())
 
 
 def test_a_board_counts_what_ended() -> None:
@@ -34,7 +42,7 @@ def test_a_board_counts_what_ended() -> None:
     it.claimed([claimed(100), claimed(101)])
     it.finished([ended(100, Transition.passed())])
     it.finished([ended(101, Transition.failed(Reason.EXIT_CODE, 1))])
-    it.finished([Move(102, State.BLOCKED, Transition.skip(), 1)])
+    it.finished([skipped(102)])
     view = it.view()
     assert (view.done, view.total, view.running) == (3, 3, [])
     assert view.counts == {State.PASSED: 1, State.FAILED: 1, State.SKIPPED: 1}
@@ -62,7 +70,7 @@ def test_a_task_that_is_retried_by_hand_counts_once() -> None:
 
 def test_jobs_of_others_that_waited_for_ours_are_no_business_of_the_board() -> None:
     it = board(1)
-    it.finished([Move(7, State.BLOCKED, Transition.skip(), 2)])
+    it.finished([skipped(7)])
     assert it.view().done == 0
 
 
@@ -104,8 +112,11 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    assert tail(path) == []
+    assert last_lines(logs.tail(path, TAIL_BYTES)) == []
     path.write_bytes(b"\n \n")
-    assert tail(path) == []
+    assert last_lines(logs.tail(path, TAIL_BYTES)) == []
     path.write_bytes(b"first\n" * 100_000 + b"\xff\nlast\n\n\n")
-    assert tail(path) == ["first"] * 8 + ["\N{REPLACEMENT CHARACTER}", "last"]
+    assert last_lines(logs.tail(path, TAIL_BYTES)) == ["first"] * 8 + [
+        "\N{REPLACEMENT CHARACTER}",
+        "last",
+    ]

@@ -22,7 +22,7 @@ def stopped(home: Path) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def template(here: Path) -> None:
+def template(here: Path, way: str) -> None:
     (here / "t.yaml").write_text("{command: 'test {branch}', parameters: {branch: main}}")
     assert call("template", "save", "t", "t.yaml").code == 0
 
@@ -103,6 +103,7 @@ class TestSchedule:
             assert said.sentence == "there is no schedule 'nightly'"
 
 
+@pytest.mark.parametrize("way", ["local"], indirect=True)
 def test_a_worker_comes_for_it_and_after_a_pause_again(home: Path) -> None:
     assert runyard("schedule", "add", *NIGHTLY).code == 0
     assert len(background_workers(home)) == 1

@@ -27,7 +27,7 @@ from tests.support.commands import (
 from tests.support.processes import eventually
 from tests.support.working import WorkerProcess, in_state, work
 
-pytestmark = pytest.mark.usefixtures("here", "quiet")
+pytestmark = pytest.mark.usefixtures("way", "quiet")
 
 HOSTILE = "a\x1b[31mred\x1b]0;title\x07\r\nb\x08\x7f\u202etxt[bold]x[/bold]%s{0}"
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xe2\x80\xae")  # but for tab and line feed

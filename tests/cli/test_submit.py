@@ -27,7 +27,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spec_of(job_id: str) -> JobSpec:
-    with Runyard(background_worker=False) as yard, yard._store.read() as tx:
+    with Runyard(background_worker=False) as yard, yard._here.store.read() as tx:
         seq = views.seq_of(tx, job_id)
         found = views.get(tx, seq)
         text = tx.conn.exec_driver_sql(f"SELECT spec FROM job_specs WHERE job_seq = {seq}").scalar()

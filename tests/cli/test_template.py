@@ -30,7 +30,7 @@ def stopped(home: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def saved(here: Path) -> None:
+def saved(here: Path, way: str) -> None:
     (here / "f.yaml").write_text(FILE)
     said = call("template", "save", "nightly", "f.yaml")
     assert (said.code, said.err) == (0, "")
@@ -74,6 +74,7 @@ class TestTemplates:
             "template nightly: the parameter 'build' needs a value"
         )
 
+    @pytest.mark.parametrize("way", ["local"], indirect=True)
     def test_run_and_wait(self) -> None:
         said = runyard("template", "run", "nightly", "-p", "build=1.4", "--wait")
 

@@ -14,7 +14,7 @@ from tests.support.commands import call, quiet_home, runyard, submitted
 from tests.support.processes import eventually
 from tests.support.working import WorkerProcess, in_state, wait_until
 
-pytestmark = pytest.mark.usefixtures("here")
+pytestmark = pytest.mark.usefixtures("way")
 
 QUICK = """\
 [worker]
@@ -50,6 +50,7 @@ def is_served() -> bool:
     return bool(call("devices", "--json").json["devices"])
 
 
+@pytest.mark.parametrize("way", ["local"], indirect=True)  # with workers that come by themselves
 class TestTheLetter:
     """The commands that users of the old tool know."""
 

@@ -59,7 +59,7 @@ class Freeing(Watching):
 def run(yard: Runyard, home: Path, slots: int = 2, watching: Watching | None = None) -> Watching:
     watching = watching or Watching()
     options = WorkerOptions(slots, idle_exit=0.1, poll_seconds=0.05)
-    with bootstrap.worker(Settings.load(home), yard._store, options, watching) as working:
+    with bootstrap.worker(Settings.load(home), yard._here.store, options, watching) as working:
         working.run()
     return watching
 
@@ -145,7 +145,7 @@ def test_what_waits_when_the_launcher_dies_has_lost_nothing(yard: Runyard, home:
                 os.kill(working._launcher.pid, signal.SIGKILL)
 
     options = WorkerOptions(1, idle_exit=0.1, poll_seconds=0.05)
-    with bootstrap.worker(Settings.load(home), yard._store, options, Killing()) as working:
+    with bootstrap.worker(Settings.load(home), yard._here.store, options, Killing()) as working:
         working.run()
 
     assert {yard.get(job).state for job in (long, *rest)} == {State.PASSED}
@@ -166,7 +166,7 @@ def test_one_that_waits_can_be_cancelled(yard: Runyard, home: Path) -> None:
                 yard.cancel([long, *rest])
 
     options = WorkerOptions(1, idle_exit=0.1, poll_seconds=0.05)
-    with bootstrap.worker(Settings.load(home), yard._store, options, Cancelling()) as working:
+    with bootstrap.worker(Settings.load(home), yard._here.store, options, Cancelling()) as working:
         working.run()
 
     states = {yard.get(job).state for job in rest}
@@ -177,7 +177,7 @@ def test_one_that_waits_can_be_cancelled(yard: Runyard, home: Path) -> None:
 def test_limits_hold_for_what_waits_too(yard: Runyard, home: Path) -> None:
     from runyard.policy.fits import Scope
 
-    bootstrap.yardmaster(yard._settings, yard._store).change_limit(
+    bootstrap.yardmaster(yard._here.settings, yard._here.store).change_limit(
         Scope.ORG, "default", {"running": 1}
     )
     for _ in range(60):

@@ -68,7 +68,7 @@ def spec_on(yard: Runyard, app: str, target: str = "emulator", **fields: Any) ->
 
 
 def groups(yard: Runyard) -> list[GroupView]:
-    return bootstrap.yardmaster(yard._settings, yard._store).groups()
+    return bootstrap.yardmaster(yard._here.settings, yard._here.store).groups()
 
 
 def contiguous(log: list[list[str]]) -> bool:
@@ -139,7 +139,7 @@ def test_whatever_is_more_urgent_comes_between(yard: Runyard, home: Path, shelf:
         spec_on(yard, "v1", test="usual.js")
     settings = Settings.load(home)
     options = WorkerOptions(1, (shelf.target(),), idle_exit=0.1, poll_seconds=0.05)
-    with bootstrap.worker(settings, yard._store, options, Urgent()) as worker:
+    with bootstrap.worker(settings, yard._here.store, options, Urgent()) as worker:
         worker.run()
 
     order = [line[3] for line in shelf.done("test")]
@@ -195,7 +195,7 @@ def test_no_device_no_test(yard: Runyard, home: Path) -> None:
 
 class TestHealth:
     def devices(self, yard: Runyard) -> dict[str, DeviceView]:
-        found = bootstrap.yardmaster(yard._settings, yard._store).devices()
+        found = bootstrap.yardmaster(yard._here.settings, yard._here.store).devices()
         return {device.name: device for device in found}
 
     def test_a_device_that_fails_installs_is_left_alone(
@@ -212,7 +212,7 @@ class TestHealth:
         settings = Settings.load(home)
         target = shelf.target("emulator", "e1", "e2")
         options = WorkerOptions(1, (target,), idle_exit=0.2, poll_seconds=0.05)
-        with bootstrap.worker(settings, yard._store, options, Looking()) as worker:
+        with bootstrap.worker(settings, yard._here.store, options, Looking()) as worker:
             worker.run()
 
         assert {yard.get(job).state for job in jobs} == {State.PASSED}
@@ -243,7 +243,7 @@ class TestHealth:
         job = spec_on(yard, "v1")
         settings = Settings.load(home)
         options = WorkerOptions(1, (target,), idle_exit=0.5, poll_seconds=0.05)
-        with bootstrap.worker(settings, yard._store, options, Nurse()) as worker:
+        with bootstrap.worker(settings, yard._here.store, options, Nurse()) as worker:
             worker.run()
 
         assert yard.get(job).state is State.PASSED
@@ -258,7 +258,9 @@ class TestHealth:
                 return self.devices(yard)["emulator-1"].state is SlotState.QUARANTINED
 
         options = WorkerOptions(1, (shelf.target(check="false"),), poll_seconds=0.05)
-        with bootstrap.worker(Settings.load(home), yard._store, options, Impatient()) as worker:
+        with bootstrap.worker(
+            Settings.load(home), yard._here.store, options, Impatient()
+        ) as worker:
             worker.run()
 
         assert yard.get(job).state is State.QUEUED

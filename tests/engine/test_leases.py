@@ -41,7 +41,7 @@ UNTIL_GO = "while [ ! -e go ]; do sleep 0.02; done"
 
 
 def lease_until(yard: Runyard, job: Job) -> float:
-    with yard._store.read() as tx:
+    with yard._here.store.read() as tx:
         return tx.conn.execute(select(jobs.c.lease_until).where(jobs.c.id == job.id)).scalar_one()
 
 
@@ -57,7 +57,7 @@ def stop_between_transactions(worker: WorkerProcess, yard: Runyard) -> None:
 
 
 def is_in_transaction(yard: Runyard) -> bool:
-    url = yard._store.url
+    url = yard._here.store.url
     if url.startswith("sqlite"):
         other = sqlite3.connect(yard.home / "runyard.db", timeout=0.2, isolation_level=None)
         with contextlib.closing(other):
@@ -68,7 +68,7 @@ def is_in_transaction(yard: Runyard) -> bool:
             other.execute("ROLLBACK")
             return False
     time.sleep(0.1)  # for what the server does by itself when it has been asked
-    with yard._store.read() as tx:
+    with yard._here.store.read() as tx:
         query = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
             "AND pid <> pg_backend_pid() AND state <> 'idle'"
@@ -251,7 +251,7 @@ def test_a_claim_of_which_its_worker_never_heard_is_given_back(yard: Runyard) ->
     with WorkerProcess(slots=1, lease=LEASE) as worker:
         eventually(lambda: yard.get(blocker).state is State.RUNNING)
         job = yard.submit(["true"])
-        claim_for(yard._store, worker.id)
+        claim_for(yard._here.store, worker.id)
         assert yard.get(job).state is State.RUNNING
         yard.cancel(blocker)
 

@@ -8,6 +8,7 @@ import pytest
 
 from runyard.config import Home
 from runyard.domain.job import Job, JobSpec, State
+from runyard.domain.listing import JobFilter
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Forbidden, LimitReached, NotFound
 from runyard.policy.fits import Scope
@@ -15,7 +16,6 @@ from runyard.service.jobs import Jobs
 from runyard.service.yardmaster import Yardmaster
 from runyard.store import audit
 from runyard.store.database import Store
-from runyard.store.listing import JobFilter
 
 MAX = Actor("max", Role.MEMBER, "acme", user_id=1)
 EVE = Actor("eve", Role.MEMBER, "acme", user_id=2)

@@ -10,7 +10,7 @@ import pytest
 
 from runyard.domain.job import JobSpec
 from runyard.errors import InvalidGraph, InvalidRequest
-from runyard.service.submission import expanded, validated
+from runyard.service.drafts import expanded, validated
 
 AXES = {"os": ["linux", "mac"]}
 

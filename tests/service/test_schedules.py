@@ -12,6 +12,7 @@ from runyard.clock import ManualClock
 from runyard.config import Home
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job
+from runyard.domain.listing import JobFilter
 from runyard.domain.timetable import MOST_AT_ONCE, Schedule
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Conflict, Forbidden, InvalidRequest, NotFound, RunyardError
@@ -24,7 +25,6 @@ from runyard.service.templates import Templates
 from runyard.service.timekeeper import Timekeeper
 from runyard.store import audit, batches, quotas, users, views
 from runyard.store.database import Store
-from runyard.store.listing import JobFilter
 from tests.store.support import in_parallel
 
 LOCAL = Actor("root")
@@ -369,4 +369,5 @@ def test_pages(house: House) -> None:
 
     first, second = house.schedules().page(2)
     assert [schedule.name for schedule in (first, second)] == ["a", "b"]
-    assert [schedule.name for schedule in house.schedules().page(2, second)] == ["c"]
+    rest = house.schedules().page(2, (second.org_id, second.name))
+    assert [schedule.name for schedule in rest] == ["c"]

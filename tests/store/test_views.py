@@ -5,10 +5,10 @@ import pytest
 from runyard.clock import ManualClock
 from runyard.domain.event import EventKind
 from runyard.domain.job import Kind, State
+from runyard.domain.listing import JobFilter, Page
 from runyard.errors import NotFound
 from runyard.store import batches, listing, views
 from runyard.store.database import Store
-from runyard.store.listing import JobFilter, Page
 from tests.store.support import (
     FAIL,
     PASS,

@@ -33,6 +33,10 @@ class Serving:
     running: Server
 
     @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
     def newsroom(self) -> Newsroom:
         return self.running.app.state.newsroom
 
@@ -44,9 +48,15 @@ class Serving:
     def accounts(self) -> Accounts:
         return Accounts(self.store, Actor("operator"))
 
-    def user(self, name: str, role: Role = Role.MEMBER, org: str = "default") -> str:
+    def user(
+        self,
+        name: str,
+        role: Role = Role.MEMBER,
+        org: str = "default",
+        password: str | None = PASSWORD,
+    ) -> str:
         """A new user; returns a token that is good for all that they may do."""
-        self.accounts.add(name, role, org, PASSWORD)
+        self.accounts.add(name, role, org, password)
         return self.accounts.create_token("test", TokenScope.FULL, user=name)[1]
 
     def client(self, token: str | None = None, **more: str) -> httpx.Client:
@@ -56,9 +66,9 @@ class Serving:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Serving]:
+def serving(settings: Settings, port: int = 0) -> Iterator[Serving]:
     """Serve a home until the block ends."""
-    sock = server.bind("127.0.0.1", 0)
+    sock = server.bind("127.0.0.1", port)
     store = bootstrap.open_store(settings)
     app = create_app(Place.of(settings, store))
     is_up = threading.Event()

@@ -278,9 +278,9 @@ def seeded(here: Serving) -> dict[str, str]:
 
 
 def spec(command: str, name: str) -> Any:
-    from runyard.service import submission
+    from runyard.service import drafts
 
-    return submission.validated({"command": command, "name": name})
+    return drafts.validated({"command": command, "name": name})
 
 
 def _until_ended(jobs: Jobs, *batches: str) -> None:

@@ -1,17 +1,41 @@
-"""What is known of a batch while it runs: written by the worker's thread, read by the display's."""
+"""What is known of a batch while it runs: written by who follows it, read by who shows it."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runyard.domain.event import EventKind
-from runyard.domain.job import FINAL, Job, JobSpec, State
-from runyard.store.claim import Claim
-from runyard.store.moves import Move
+from runyard.domain.job import FINAL, Job, JobSpec, Reason, State
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An attempt began. ``key`` is what its task was placed under, ``at`` is monotonic; ``place``
+    is the device that it has, and ``installs`` the build that it begins with, if any."""
+
+    key: Hashable
+    at: float
+    fence: int = 0
+    place: str = ""
+    installs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A task left ``state`` behind: it ended, or its attempt of that fence did."""
+
+    key: Hashable
+    at: float
+    state: State
+    event: EventKind
+    fence: int | None = 0
+    reason: Reason | None = None
+    data: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +44,7 @@ class News:
     ``place`` is the device that it had, if any."""
 
     index: int
-    move: Move
+    end: End
     seconds: float | None
     place: str = ""
 
@@ -34,12 +58,6 @@ class Running:
     since: float
     place: str = ""
     installs: str = ""
-
-    @classmethod
-    def of(cls, index: int, claim: Claim, now: float) -> Running:
-        """What was claimed just now; a place has a name worth showing if builds are put on it."""
-        place = claim.slot if claim.build else ""
-        return cls(index, claim.fence, now, place, claim.build if claim.installs else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +81,7 @@ class Board:
 
     def __init__(self, specs: Sequence[JobSpec]) -> None:
         self.specs = specs
-        self._index: dict[int, int] = {}
+        self._index: dict[Hashable, int] = {}
         self._states: list[State | None] = [None] * len(specs)
         self._counts: Counter[State] = Counter()
         self._running: dict[int, Running] = {}  # by index
@@ -71,32 +89,44 @@ class Board:
         self._lock = threading.Lock()
         self._began = time.monotonic()
 
-    def place(self, seqs: Sequence[int]) -> None:
-        """The tasks' sequence numbers in the store, in the file's order."""
-        self._index = {seq: index for index, seq in enumerate(seqs)}
+    def place(self, keys: Sequence[Hashable]) -> None:
+        """What the tasks are called from now on, in the file's order."""
+        self._index = {key: index for index, key in enumerate(keys)}
         self._began = time.monotonic()
 
-    def claimed(self, claims: Sequence[Claim]) -> None:
+    def claimed(self, starts: Sequence[Start]) -> None:
         """These attempts start now."""
-        now = time.monotonic()
         with self._lock:
-            for owned in claims:
-                index = self._index[owned.seq]
-                self._running[index] = Running.of(index, owned, now)
+            for start in starts:
+                index = self._index[start.key]
+                self._running[index] = Running(
+                    index, start.fence, start.at, start.place, start.installs
+                )
                 self._settle(index, State.RUNNING)
 
-    def finished(self, moves: Sequence[Move]) -> None:
-        """These moves were made, some perhaps of jobs elsewhere that waited for ours."""
-        now = time.monotonic()
+    def finished(self, ends: Sequence[End]) -> None:
+        """These ended, some perhaps jobs elsewhere that waited for ours."""
         with self._lock:
-            for move in moves:
-                index = self._index.get(move.seq)
+            for end in ends:
+                index = self._index.get(end.key)
                 if index is None:
                     continue
-                ended = self._end_attempt(index, move.fence)
-                if move.transition.to in FINAL or move.transition.event is EventKind.RETRIED:
-                    self._settle(index, move.transition.to)
-                    self._news.append(_news(index, move, ended, now))
+                ended = self._end_attempt(index, end.fence)
+                if self._states[index] is end.state:
+                    continue  # we have compared meanwhile
+                if end.state in FINAL or end.event is EventKind.RETRIED:
+                    self._settle(index, end.state)
+                    self._news.append(_news(index, end, ended))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every task is final."""
+        with self._lock:
+            return sum(self._counts.values()) == len(self.specs)
+
+    def spec_of(self, key: Hashable) -> JobSpec:
+        """What was asked for under that name."""
+        return self.specs[self._index[key]]
 
     def compare(self, jobs: Sequence[Job]) -> None:
         """Take over what others did to the jobs, which are all of the batch, in its order."""
@@ -147,7 +177,7 @@ class Board:
             self._counts[state] += 1
 
 
-def _news(index: int, move: Move, ended: Running | None, now: float) -> News:
+def _news(index: int, end: End, ended: Running | None) -> News:
     if ended is None:
-        return News(index, move, None)
-    return News(index, move, now - ended.since, ended.place)
+        return News(index, end, None)
+    return News(index, end, max(0.0, end.at - ended.since), ended.place)

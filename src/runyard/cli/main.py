@@ -43,6 +43,8 @@ COMMANDS = {
     "worker": ("worker", "Run a worker in the foreground."),
     "up": ("serve", "Run it all here: REST, the pages and a worker."),
     "api": ("serve", "Serve REST and the pages."),
+    "login": ("login", "Sign in to a server, to which commands go from then on."),
+    "logout": ("login", "Sign out of the server."),
     "users": ("people", "Manage who may sign in."),
     "tokens": ("people", "Manage the tokens that programs sign in with."),
     "init-db": ("worker", "Create the database or upgrade it."),

@@ -6,19 +6,13 @@ import sys
 
 import click
 
-from runyard import bootstrap
 from runyard.cli.params import json_option, printable
-from runyard.cli.session import Session, print_json, session
+from runyard.cli.session import print_json, session
 from runyard.clock import isoformat
 from runyard.domain.user import ApiToken, Role, TokenScope, User
-from runyard.service.accounts import Accounts
 
 role_type = click.Choice([role.value for role in Role])
 scope_type = click.Choice([scope.value for scope in TokenScope])
-
-
-def _accounts(here: Session) -> Accounts:
-    return bootstrap.accounts(here.settings, here.store)
 
 
 @click.group("users")
@@ -49,7 +43,7 @@ def add_command(name: str, role: str, org_id: str, no_password: bool, as_json: b
     """
     password = None if no_password else _password()
     with session() as here:
-        user = _accounts(here).add(name, Role(role), org_id, password)
+        user = here.accounts.add(name, Role(role), org_id, password)
     _print_user(user, as_json)
 
 
@@ -59,7 +53,7 @@ def list_users_command(as_json: bool) -> None:
     """List all users."""
     found: list[User] = []
     with session() as here:
-        while page := _accounts(here).page(found[-1].name if found else "", 1000):
+        while page := here.accounts.page(found[-1].name if found else "", 1000):
             found += page
     if as_json:
         print_json({"users": [user.model_dump(mode="json") for user in found]})
@@ -76,7 +70,7 @@ def list_users_command(as_json: bool) -> None:
 def set_role_command(name: str, role: str, as_json: bool) -> None:
     """Give user NAME another role, from now on."""
     with session() as here:
-        user = _accounts(here).set_role(name, Role(role))
+        user = here.accounts.set_role(name, Role(role))
     _print_user(user, as_json)
 
 
@@ -87,7 +81,7 @@ def set_password_command(name: str, as_json: bool) -> None:
     """Give user NAME another password; their sessions end."""
     password = _password()
     with session() as here:
-        user = _accounts(here).set_password(name, password)
+        user = here.accounts.set_password(name, password)
     _print_user(user, as_json)
 
 
@@ -97,7 +91,7 @@ def set_password_command(name: str, as_json: bool) -> None:
 def disable_command(name: str, as_json: bool) -> None:
     """Let user NAME in no more: sessions and tokens end at once."""
     with session() as here:
-        user = _accounts(here).disable(name)
+        user = here.accounts.disable(name)
     _print_user(user, as_json)
 
 
@@ -107,7 +101,7 @@ def disable_command(name: str, as_json: bool) -> None:
 def enable_command(name: str, as_json: bool) -> None:
     """Let user NAME in again."""
     with session() as here:
-        user = _accounts(here).enable(name)
+        user = here.accounts.enable(name)
     _print_user(user, as_json)
 
 
@@ -161,7 +155,7 @@ def create_command(
       export RUNYARD_TOKEN=$(runyard tokens create --user ci --name nightly)
     """
     with session() as here:
-        made, text = _accounts(here).create_token(
+        made, text = here.accounts.create_token(
             name, TokenScope(scope), None if forever else days, user
         )
     if as_json:
@@ -178,7 +172,7 @@ def create_command(
 def list_tokens_command(user: str | None, as_json: bool) -> None:
     """List tokens, the newest first."""
     with session() as here:
-        found = _accounts(here).tokens(user or "*")
+        found = here.accounts.tokens(user or "*")
     if as_json:
         print_json({"tokens": [token.model_dump(mode="json") for token in found]})
         return
@@ -193,7 +187,7 @@ def list_tokens_command(user: str | None, as_json: bool) -> None:
 def revoke_command(id: str, as_json: bool) -> None:  # noqa: A002
     """End the token ID at once."""
     with session() as here:
-        _accounts(here).revoke_token(id)
+        here.accounts.revoke_token(id)
     if as_json:
         print_json({"id": id, "revoked": True})
     else:

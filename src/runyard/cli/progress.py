@@ -101,18 +101,18 @@ class Painter:
             if isinstance(news, str):
                 yield news
                 continue
-            if news.move.transition.to in (State.FAILED, State.DELAYED):
+            if news.end.state in (State.FAILED, State.DELAYED):
                 self._failures += 1
                 if self._failures == FAILURES + 1:
                     yield "more failures are counted, but no longer shown one by one"
                 if self._failures <= FAILURES:
                     yield self._in_words(news)
-            elif self.shows(news.move.transition.to):
+            elif self.shows(news.end.state):
                 yield self._in_words(news)
 
     def _in_words(self, news: News) -> Ended:
         spec = self.board.specs[news.index]
-        state = news.move.transition.to
+        state = news.end.state
         words = [] if news.seconds is None else [duration(news.seconds)]
         if news.place:
             words.append(f"on {news.place}")
@@ -120,19 +120,19 @@ class Painter:
             words.append(skipped_because(spec, self.board.states()))
         elif state in (State.FAILED, State.DELAYED):
             words.append(self._why(news))
-        is_retry = news.move.transition.event is EventKind.RETRIED
+        is_retry = news.end.event is EventKind.RETRIED
         word = "retried" if is_retry else state.value
         return Ended(state, word, short(spec.name), printable("  ".join(words)))
 
     def _why(self, news: News) -> str:
-        data = dict(news.move.data or {})
+        data = dict(news.end.data or {})
         attempt = Attempt(
             number=1,  # which one it is does not matter here
             state=AttemptState.FAILED,
             exit_code=data.get("exit_code"),
             signal=data.get("signal"),
         )
-        reason = news.move.transition.reason or data.get("attempt_reason")
+        reason = news.end.reason or data.get("attempt_reason")
         return failed_because(self.board.specs[news.index], reason, attempt, data.get("detail"))
 
 

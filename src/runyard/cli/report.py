@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from rich.console import RenderableType
@@ -18,10 +16,10 @@ from runyard.cli.params import printable
 from runyard.cli.progress import MANY, new_console
 from runyard.cli.show import COLOURS
 from runyard.cli.wording import duration, failed_because, short, skipped_because
+from runyard.client.requests import JobRequests
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, JobSpec, Reason, State
 from runyard.service.endings import failure_detail
-from runyard.service.jobs import Jobs
 
 ROWS = 200  # of the table
 TAILS = 10  # failed tasks whose output is shown
@@ -39,7 +37,7 @@ class Row:
     why: str
 
 
-def report(jobs: Jobs, batch: Batch, specs: Sequence[JobSpec]) -> None:
+def report(jobs: JobRequests, batch: Batch, specs: Sequence[JobSpec]) -> None:
     """Print the end of a batch of these specs."""
     members = jobs.members([batch.id])
     rows = _rows(jobs, members, specs)
@@ -55,7 +53,7 @@ def report(jobs: Jobs, batch: Batch, specs: Sequence[JobSpec]) -> None:
     _print_summary(batch, failed, _installs(members))
 
 
-def _rows(jobs: Jobs, members: Sequence[Job], specs: Sequence[JobSpec]) -> list[Row]:
+def _rows(jobs: JobRequests, members: Sequence[Job], specs: Sequence[JobSpec]) -> list[Row]:
     """All tasks, or of many those with something to say, as far as there is room for them."""
     states = {job.name: job.state for job in members}
     pairs = list(zip(specs, members, strict=True))
@@ -72,7 +70,7 @@ def _is_telling(job: Job) -> bool:
     return has_begun and job.state is not State.PASSED
 
 
-def _why(jobs: Jobs, spec: JobSpec, job: Job, states: dict[str, State]) -> str:
+def _why(jobs: JobRequests, spec: JobSpec, job: Job, states: dict[str, State]) -> str:
     tries = f" (attempt {len(job.attempts)})" if len(job.attempts) > 1 else ""
     if job.state is State.SKIPPED:
         return skipped_because(spec, states)
@@ -136,11 +134,10 @@ def _print(what: RenderableType) -> None:
 # What failed tasks said.
 
 
-def _print_tail(jobs: Jobs, row: Row) -> None:
-    files = jobs.log_paths(row.job)
-    stream, lines = "stderr", tail(files.stderr)
+def _print_tail(jobs: JobRequests, row: Row) -> None:
+    stream, lines = "stderr", last_lines(jobs.tail(row.job, "stderr", TAIL_BYTES))
     if not lines:
-        stream, lines = "stdout", tail(files.stdout)
+        stream, lines = "stdout", last_lines(jobs.tail(row.job, "stdout", TAIL_BYTES))
     heading = Text.assemble("\n", (short(row.name), "bold"), (f" ({row.job.id})", "dim"))
     heading.append(" failed: ").append(row.why, "red")
     if lines:
@@ -152,15 +149,9 @@ def _print_tail(jobs: Jobs, row: Row) -> None:
         click.echo(f"    {line}")
 
 
-def tail(path: Path) -> list[str]:
+def last_lines(end: bytes) -> list[str]:
     """The last lines of a log, fit for a terminal: no control sequences, none without end."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL_BYTES))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:  # the launcher removes what stayed empty
-        return []
+    text = end.decode(errors="replace")
     lines = [_fit(line) for line in text.rstrip().split("\n")[-TAIL_LINES:]]
     return lines if any(lines) else []
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from runyard import bootstrap, configfile
+from runyard import configfile
 from runyard.cli.params import config_option, json_option, parameter_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
@@ -72,7 +72,7 @@ def add_command(
     """
     configfile.load(config_path)  # a worker that is started now could only die of its faults
     with session(config_path) as here:
-        added = bootstrap.schedules(here.settings, here.store).add(
+        added = here.schedules.add(
             name,
             template,
             cron,
@@ -109,7 +109,7 @@ def pause_command(name: str, org_id: str | None, as_json: bool) -> None:
       runyard schedule pause nightly
     """
     with session() as here:
-        changed = bootstrap.schedules(here.settings, here.store).pause(name, org_id)
+        changed = here.schedules.pause(name, org_id)
     _say(changed, "is paused", as_json)
 
 
@@ -125,7 +125,7 @@ def resume_command(name: str, org_id: str | None, as_json: bool) -> None:
       runyard schedule resume nightly
     """
     with session() as here:
-        changed = bootstrap.schedules(here.settings, here.store).resume(name, org_id)
+        changed = here.schedules.resume(name, org_id)
         here.ensure_worker()
     _say(changed, "goes on", as_json)
 
@@ -142,7 +142,7 @@ def remove_command(name: str, org_id: str | None, as_json: bool) -> None:
       runyard schedule remove nightly
     """
     with session() as here:
-        bootstrap.schedules(here.settings, here.store).remove(name, org_id)
+        here.schedules.remove(name, org_id)
     if as_json:
         print_json({"schedule": name, "removed": True})
     else:
@@ -162,7 +162,7 @@ def next_command(name: str, count: int, org_id: str | None, as_json: bool) -> No
       runyard schedule next nightly --count 10
     """
     with session() as here:
-        times = bootstrap.schedules(here.settings, here.store).upcoming(name, count, org_id)
+        times = here.schedules.upcoming(name, count, org_id)
     if as_json:
         print_json({"schedule": name, "next": [time.isoformat() for time in times]})
         return
@@ -173,10 +173,10 @@ def next_command(name: str, count: int, org_id: str | None, as_json: bool) -> No
 
 def _list(as_json: bool) -> None:
     with session() as here:
-        schedules = bootstrap.schedules(here.settings, here.store)
+        schedules = here.schedules
         found = page = schedules.page()
         while page:
-            page = schedules.page(after=page[-1])
+            page = schedules.page(after=(page[-1].org_id, page[-1].name))
             found = found + page
     if as_json:
         print_json({"schedules": [schedule.model_dump(mode="json") for schedule in found]})

@@ -14,8 +14,8 @@ from runyard.clock import isoformat
 from runyard.domain.batch import Batch
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import Attempt, Job, State
+from runyard.domain.listing import JobFilter
 from runyard.service.endings import ending, failure
-from runyard.store.listing import JobFilter
 
 COLOURS = {
     State.BLOCKED: "bright_black",

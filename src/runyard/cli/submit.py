@@ -20,12 +20,13 @@ from runyard.cli.params import (
     json_option,
     printable,
 )
-from runyard.cli.session import Session, print_json, session
+from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.cli.submitted import batch_to_the_end
+from runyard.client.requests import Requests
 from runyard.domain.job import Job, State
 from runyard.errors import InvalidRequest
-from runyard.service import submission
+from runyard.service import drafts
 
 EXAMPLES = """\b
 Examples:
@@ -93,7 +94,7 @@ def submit_command(
     if matrix or exclude:
         _submit_matrix({**fields, "matrix": matrix, "exclude": exclude}, config_path, wait, as_json)
         return
-    spec = submission.validated(fields)
+    spec = drafts.validated(fields)
     configfile.load(config_path)  # a worker that is started now could only die of its faults
     with session(config_path) as here:
         spec = spec.model_copy(update={"depends_on": here.jobs.full_ids(spec.depends_on)})
@@ -127,7 +128,7 @@ def _submit_matrix(
         batch_to_the_end(here, batch, wait=wait, as_json=as_json)
 
 
-def _wait(here: Session, job: Job) -> Job:
+def _wait(here: Requests, job: Job) -> Job:
     try:
         return here.jobs.wait([job.id], idle=here.ensure_worker)[0]
     except KeyboardInterrupt:

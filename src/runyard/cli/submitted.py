@@ -6,14 +6,15 @@ import click
 
 from runyard.cli import show
 from runyard.cli.params import printable
-from runyard.cli.session import Session, print_json
+from runyard.cli.session import print_json
 from runyard.cli.streams import reader_may_leave
+from runyard.client.requests import Requests
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, State
 from runyard.service.endings import ending
 
 
-def batch_to_the_end(here: Session, batch: Batch, *, wait: bool, as_json: bool) -> None:
+def batch_to_the_end(here: Requests, batch: Batch, *, wait: bool, as_json: bool) -> None:
     """Print the batch's id, see that somebody works, and with ``wait`` exit 1 unless all of its
     jobs pass. With ``as_json`` print nothing but the batch, at the end."""
     with reader_may_leave():
@@ -31,7 +32,7 @@ def batch_to_the_end(here: Session, batch: Batch, *, wait: bool, as_json: bool) 
         raise click.exceptions.Exit(1)
 
 
-def _wait(here: Session, batch: Batch) -> list[Job]:
+def _wait(here: Requests, batch: Batch) -> list[Job]:
     try:
         return here.jobs.wait([batch.id], idle=here.ensure_worker)
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from runyard import bootstrap, configfile
+from runyard import configfile
 from runyard.cli.params import config_option, json_option, parameter_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
@@ -71,7 +71,7 @@ def save_command(name: str, file: str, cwd: str | None, org_id: str | None, as_j
     except FileNotFoundError:
         raise InvalidRequest("the current directory is gone: say --cwd DIRECTORY") from None
     with session() as here:
-        templates = bootstrap.templates(here.settings, here.store)
+        templates = here.templates
         saved = templates.save(name, document.value, org_id=org_id, directory=directory)
     if as_json:
         print_json(saved.model_dump(mode="json"))
@@ -94,7 +94,7 @@ def list_command(as_json: bool) -> None:
 
 def _list(as_json: bool) -> None:
     with session() as here:
-        templates = bootstrap.templates(here.settings, here.store)
+        templates = here.templates
         found = page = templates.page()
         while page:
             page = templates.page(after=(page[-1].org_id, page[-1].name))
@@ -125,7 +125,7 @@ def show_command(name: str, org_id: str | None, as_json: bool) -> None:
       runyard template show nightly > nightly.yaml
     """
     with session() as here:
-        found = bootstrap.templates(here.settings, here.store).get(name, org_id)
+        found = here.templates.get(name, org_id)
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -158,7 +158,7 @@ def run_command(
     """
     configfile.load(config_path)  # a worker that is started now could only die of its faults
     with session(config_path) as here:
-        templates = bootstrap.templates(here.settings, here.store)
+        templates = here.templates
         batch = templates.run(
             name, dict(parameters), org_id=org_id, idempotency_key=idempotency_key
         )
@@ -177,7 +177,7 @@ def remove_command(name: str, org_id: str | None, as_json: bool) -> None:
       runyard template remove nightly
     """
     with session() as here:
-        bootstrap.templates(here.settings, here.store).remove(name, org_id)
+        here.templates.remove(name, org_id)
     if as_json:
         print_json({"template": name, "removed": True})
     else:

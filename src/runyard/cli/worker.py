@@ -11,7 +11,8 @@ import click
 
 from runyard import bootstrap, configfile
 from runyard.cli.params import Duration, config_option, json_option, simulate_option
-from runyard.cli.session import Session, print_json, session
+from runyard.cli.session import home_session, print_json
+from runyard.client.local import Local
 from runyard.engine import presence
 from runyard.engine.worker import Worker, WorkerOptions
 
@@ -62,7 +63,7 @@ def worker_command(
         idle_exit=exit_when_idle if background is None else IDLE_SECONDS,
         keeps_time=background is not None,
     )
-    with session() as here:
+    with home_session("a worker") as here:
         if background is None:
             _run(here, options, as_json, while_open)
         else:
@@ -77,7 +78,7 @@ def init_db_command(as_json: bool) -> None:
     Every command does this by itself; this one is for set-ups where it shall happen at a time of
     your choice.
     """
-    with session() as here:
+    with home_session("this") as here:
         place = here.store.place
     if as_json:
         print_json({"database": place})
@@ -86,7 +87,7 @@ def init_db_command(as_json: bool) -> None:
 
 
 def _run(
-    here: Session, options: WorkerOptions, as_json: bool, while_open: int | None = None
+    here: Local, options: WorkerOptions, as_json: bool, while_open: int | None = None
 ) -> Worker:
     with bootstrap.worker(here.settings, here.store, options) as worker:
         _obey_signals(worker)
@@ -101,7 +102,7 @@ def _run(
     return worker
 
 
-def _run_in_background(here: Session, options: WorkerOptions, lock: int | None) -> None:
+def _run_in_background(here: Local, options: WorkerOptions, lock: int | None) -> None:
     """Serve until idle, under the lock that whoever started us took. A submit that saw it taken
     does not start another worker, so once it is given up we look whether one counted on us."""
     while lock is not None:

@@ -6,7 +6,6 @@ import time
 
 import click
 
-from runyard import bootstrap
 from runyard.cli.params import json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.domain.job import parse_priority
@@ -41,7 +40,7 @@ def groups_command(context: click.Context, limit: int, as_json: bool) -> None:
     if context.invoked_subcommand:
         return
     with session() as here:
-        found = bootstrap.yardmaster(here.settings, here.store).groups(limit)
+        found = here.yard.groups(limit)
     if as_json:
         print_json({"groups": [_group_json(group) for group in found]})
         return
@@ -64,7 +63,7 @@ def cancel_group_command(group: int, as_json: bool) -> None:
       runyard groups cancel 12
     """
     with session() as here:
-        ids = bootstrap.yardmaster(here.settings, here.store).cancel_group(group)
+        ids = here.yard.cancel_group(group)
     if as_json:
         print_json({"group": group, "cancelled": ids})
     else:
@@ -101,7 +100,7 @@ def devices_command(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand:
         return
     with session() as here:
-        found = bootstrap.yardmaster(here.settings, here.store).devices()
+        found = here.yard.devices()
     if as_json:
         print_json({"devices": [device.model_dump(mode="json") for device in found]})
         return
@@ -121,7 +120,7 @@ def drain_command(name: str, as_json: bool) -> None:
       runyard devices drain emulator-5554
     """
     with session() as here:
-        changed = bootstrap.yardmaster(here.settings, here.store).drain(name)
+        changed = here.yard.drain(name)
     _say_changed(name, "draining", changed, as_json)
 
 
@@ -136,7 +135,7 @@ def resume_device_command(name: str, as_json: bool) -> None:
       runyard devices resume emulator-5554
     """
     with session() as here:
-        changed = bootstrap.yardmaster(here.settings, here.store).resume_device(name)
+        changed = here.yard.resume_device(name)
     _say_changed(name, "ready", changed, as_json)
 
 
@@ -176,7 +175,7 @@ def priority_command(id: str, priority: str, as_json: bool) -> None:  # noqa: A0
     if not 0 <= number <= 10:
         raise InvalidRequest("priority is a whole number from 0 to 10")
     with session() as here:
-        job = bootstrap.yardmaster(here.settings, here.store).set_priority(id, number)
+        job = here.yard.set_priority(id, number)
     if as_json:
         print_json(job.model_dump(mode="json"))
     else:
@@ -197,7 +196,7 @@ def pause_command(scope: str, name: str, as_json: bool) -> None:
       runyard pause group 12
     """
     with session() as here:
-        changed = bootstrap.yardmaster(here.settings, here.store).pause(Scope(scope), name)
+        changed = here.yard.pause(Scope(scope), name)
     _say_paused(scope, name, "paused", changed, as_json)
 
 
@@ -213,7 +212,7 @@ def resume_command(scope: str, name: str, as_json: bool) -> None:
       runyard resume org acme
     """
     with session() as here:
-        changed = bootstrap.yardmaster(here.settings, here.store).resume(Scope(scope), name)
+        changed = here.yard.resume(Scope(scope), name)
         here.ensure_worker()
     _say_paused(scope, name, "resumed", changed, as_json)
 
@@ -249,7 +248,7 @@ def limit_command(
       runyard limit org '*' --waiting none
     """
     with session() as here:
-        master = bootstrap.yardmaster(here.settings, here.store)
+        master = here.yard
         if scope:
             if not name or not (maximum or waiting):
                 raise InvalidRequest("say whose limit and how many: runyard limit org acme 4")

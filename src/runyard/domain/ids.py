@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from runyard.errors import NotFound
+
 # Crockford's base 32 without the letters that look like digits or spell words by accident.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 LENGTH = 13
@@ -40,3 +42,8 @@ def _encode(number: int) -> str:
         + pairs[number >> 50 & 1023]
         + ALPHABET[number >> 60 & 31]
     )
+
+
+def no_such(word: str, prefix: str) -> NotFound:
+    """The error for a prefix that no id of a ``job`` or ``batch`` begins with."""
+    return NotFound(f"there is no {word} {prefix!r}")

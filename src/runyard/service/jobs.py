@@ -10,14 +10,15 @@ from runyard.domain.batch import Batch
 from runyard.domain.event import Event
 from runyard.domain.ids import batch_id, is_batch_id
 from runyard.domain.job import Attempt, Job, JobSpec
+from runyard.domain.listing import JobFilter, Page, checked_limit
 from runyard.domain.user import Actor
 from runyard.engine import presence
 from runyard.errors import Forbidden, InvalidRequest, NotFound, WaitTimeout
 from runyard.execution import logs
 from runyard.execution.bounds import Bounds
 from runyard.execution.logs import LogPaths
-from runyard.service import access, submission
-from runyard.service.submission import Draft
+from runyard.service import access, drafts, submission
+from runyard.service.drafts import Draft
 from runyard.store import (
     audit,
     batches,
@@ -32,7 +33,6 @@ from runyard.store import (
 from runyard.store.batches import BatchPage
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
-from runyard.store.listing import JobFilter, Page
 from runyard.store.submit import IdempotencyKey, NewBatch, NewJob, submit
 from runyard.store.tallies import Total
 
@@ -82,7 +82,7 @@ class Jobs:
     ) -> Batch:
         """Save many jobs at once; they may depend on each other by name. A job may be a spec, or
         the fields of one and a ``matrix``; the batch's is for those that have none."""
-        specs = submission.expanded(jobs, matrix, exclude)
+        specs = drafts.expanded(jobs, matrix, exclude)
         rows = self._prepare(specs, org_id)
         key = submission.key_for(rows, idempotency_key)
         org = rows[0].org_id if rows else self._org(org_id)
@@ -157,8 +157,7 @@ class Jobs:
 
     def page(self, wanted: JobFilter, limit: int = 50, cursor: str | None = None) -> Page:
         """The newest jobs first."""
-        if not 1 <= limit <= 1000:
-            raise InvalidRequest("a page has between 1 and 1000 jobs")
+        checked_limit(limit, "jobs")
         with self._store.read() as tx:
             return listing.page(tx, wanted, limit, cursor, self._actor.sees)
 
@@ -166,8 +165,7 @@ class Jobs:
         self, limit: int = 50, cursor: str | None = None, submitted_by: str | None = None
     ) -> BatchPage:
         """The newest batches first."""
-        if not 1 <= limit <= 1000:
-            raise InvalidRequest("a page has between 1 and 1000 batches")
+        checked_limit(limit, "batches")
         with self._store.read() as tx:
             org = self._actor.sees
             return batches.page(tx, limit, cursor, org=org, submitted_by=submitted_by)

@@ -77,9 +77,9 @@ class Schedules:
         with self._store.read() as tx:
             return as_schedule(_found(timetable.get(tx, self._seen(org_id, name), name), name))
 
-    def page(self, limit: int = 100, after: Schedule | None = None) -> list[Schedule]:
-        """Those that may be seen, by org and name, behind ``after``."""
-        last = ("", "") if after is None else (after.org_id, after.name)
+    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Schedule]:
+        """Those that may be seen, by org and name, behind such a pair."""
+        last = after or ("", "")
         with self._store.read() as tx:
             return [as_schedule(r) for r in timetable.some(tx, self._actor.sees, limit, last)]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
-from runyard.domain.job import Job, State
+from runyard.domain.job import State
+from runyard.domain.listing import JobFilter, Page
 from runyard.errors import NotFound
 from runyard.store.database import Tx
 from runyard.store.schema import groups, in_state, job_labels, job_specs, jobs, queues
@@ -23,29 +23,6 @@ from runyard.store.views import JOBS, batch_seq_of, build
 
 FIRST_WINDOW = 2_000  # jobs that are looked through first; four times as many each time after
 LONGEST = 0.25  # seconds after which a page ends even if it is not full
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs a list shows; None and empty mean any. ``text`` is a part of the name, or of the
-    command of a job without one."""
-
-    states: frozenset[State] = frozenset()
-    batch_id: str | None = None
-    org_id: str | None = None
-    app_version_id: str | None = None
-    target: str | None = None
-    submitted_by: str | None = None
-    labels: dict[str, str | None] = field(default_factory=dict)  # None: has it, whatever its value
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a list; ``next`` is the cursor of the part after it."""
-
-    jobs: list[Job]
-    next: str | None
 
 
 def page(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, Select, Table, bindparam, func, select, tuple_
 
 from runyard.domain.event import Event, EventKind
-from runyard.domain.ids import is_batch_id
+from runyard.domain.ids import is_batch_id, no_such
 from runyard.domain.job import FINAL, Attempt, AttemptState, Job, Kind, State, title_of
 from runyard.errors import NotFound
 from runyard.store.database import Tx
@@ -82,7 +82,7 @@ def _find(tx: Tx, query: Statement, word: str, prefix: str, org: str | None) -> 
     wanted = {"first": prefix, "last": prefix + "~", **({} if org is None else {"org": org})}
     rows = query.rows(tx, **wanted) if prefix and "\0" not in prefix else []
     if not rows:
-        raise NotFound(f"there is no {word} {prefix!r}")
+        raise no_such(word, prefix)
     if len(rows) > 1 and rows[0].id != prefix:
         some = ", ".join(row.id for row in rows[:3])
         raise NotFound(f"{prefix!r} fits several {word}s ({some}{', …' * (len(rows) > 3)})")

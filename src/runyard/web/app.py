@@ -9,7 +9,17 @@ from fastapi import APIRouter, FastAPI
 
 from runyard import __version__
 from runyard.web import faults, guards, pages
-from runyard.web.api import auth, batches, jobs, people, several, system, templates, yard
+from runyard.web.api import (
+    auth,
+    batches,
+    jobs,
+    people,
+    schedules,
+    several,
+    system,
+    templates,
+    yard,
+)
 from runyard.web.live import Newsroom
 from runyard.web.place import Place
 
@@ -33,7 +43,7 @@ def create_app(place: Place) -> FastAPI:
     faults.install(app)
     guards.install(app)
     api = APIRouter(prefix="/api/v1")
-    for module in (system, auth, several, jobs, batches, templates, people, yard):
+    for module in (system, auth, several, jobs, batches, templates, schedules, people, yard):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(yard.debug)

@@ -7,6 +7,7 @@ it is asked ten times a second at most, and what it finds is put into words once
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
 import json
@@ -290,10 +291,11 @@ async def follow_logs(
             ]
         is_news = False
         for stream in streams:
-            while text := await in_thread(stream.read, is_over):
+            while written := await in_thread(stream.read, is_over):
                 is_news = True
                 where = ".".join(map(str, (fence, *(stream.offset for stream in streams))))
-                data = {"attempt": now.number if now else 0, "text": text, "next": stream.offset}
+                number = now.number if now else 0
+                data = {"attempt": number, **_spelled(written), "next": stream.offset}
                 yield _message(data, event=stream.name, id=where)
         if later:
             fence, offsets, streams = later[0], [0, 0], []
@@ -324,7 +326,7 @@ def _position(last: str | None) -> list[int]:
 
 
 class _Stream:
-    """A growing log as text; a character is not cut in two."""
+    """A growing log; a character is not cut in two."""
 
     def __init__(self, name: str, path: Path, offset: int) -> None:
         self.name = name
@@ -336,13 +338,24 @@ class _Stream:
         """Where to go on behind what was read."""
         return self._tail.position - len(self._rest)
 
-    def read(self, is_over: bool) -> str:
+    def read(self, is_over: bool) -> bytes:
         """What was added, at most a piece; empty if nothing was."""
         fresh = self._tail.read()
         data = self._rest + fresh
-        cut = 0 if is_over and not fresh else _cut(data)
+        cut = _cut(data)
+        if is_over and (not fresh or cut == len(data)):
+            cut = 0  # the rest of it will not come
         self._rest = data[len(data) - cut :]
-        return data[: len(data) - cut].decode(errors="replace")
+        return data[: len(data) - cut]
+
+
+def _spelled(written: bytes) -> dict[str, str]:
+    """Bytes for JSON."""
+    try:
+        return {"text": written.decode()}
+    except UnicodeDecodeError:
+        exact = base64.b64encode(written).decode()
+        return {"text": written.decode(errors="replace"), "base64": exact}
 
 
 def _cut(data: bytes) -> int:

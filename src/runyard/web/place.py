@@ -11,6 +11,7 @@ from runyard.domain.user import Actor
 from runyard.service.accounts import Accounts
 from runyard.service.jobs import Jobs
 from runyard.service.lookout import Lookout
+from runyard.service.schedules import Schedules
 from runyard.service.signin import SignIn
 from runyard.service.templates import Templates
 from runyard.service.waiting import Reckoning
@@ -44,6 +45,10 @@ class Place:
     def templates(self, actor: Actor) -> Templates:
         """The requests about templates."""
         return bootstrap.templates(self.settings, self.store, actor)
+
+    def schedules(self, actor: Actor) -> Schedules:
+        """The requests about schedules."""
+        return bootstrap.schedules(self.settings, self.store, actor)
 
     def accounts(self, actor: Actor) -> Accounts:
         """The requests about users, tokens and the audit."""

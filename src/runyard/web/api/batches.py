@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, ShortText
 from runyard.domain.job import Text as Words
-from runyard.store.listing import JobFilter
+from runyard.domain.listing import JobFilter
 from runyard.web.api.jobs import MOST_JOBS
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
@@ -31,7 +31,7 @@ class NewBatch(BaseModel):
     idempotency_key: ShortText | None = None
     matrix: dict[str, list[Any]] | None = None
     exclude: list[dict[str, Any]] | None = None
-    jobs: list[dict[str, Any]] = Field(min_length=1, max_length=MOST_JOBS)
+    jobs: list[dict[str, Any]] = Field(max_length=MOST_JOBS)
 
 
 class BatchPage(BaseModel):

@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
 from runyard.domain.job import Attempt, Job, JobSpec, Priority, State
+from runyard.domain.listing import JobFilter
 from runyard.execution import logs
-from runyard.store.listing import JobFilter
 from runyard.web import live
 from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
@@ -49,6 +49,7 @@ class NewPriority(BaseModel):
     priority: Priority
 
 
+AttemptNumber = Annotated[int | None, Query(ge=-(2**31), le=2**31, description="The last, if none")]
 JobList = Annotated[list[JobSpec], Field(min_length=1, max_length=MOST_JOBS)]
 
 
@@ -180,7 +181,7 @@ async def read_logs(
     here: Here,
     caller: Caller,
     job_id: JobId,
-    attempt: Annotated[int | None, Query(ge=0, le=2**31, description="The last, if none")] = None,
+    attempt: AttemptNumber = None,
     step: Literal["", "setup", "teardown"] = "",
     offset: Annotated[int, Query(ge=0, le=2**53, description="Of stdout, in bytes")] = 0,
     stderr_offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
@@ -222,7 +223,7 @@ def download(
     caller: Caller,
     job_id: JobId,
     stream: Literal["stdout", "stderr"],
-    attempt: Annotated[int | None, Query(ge=0, le=2**31)] = None,
+    attempt: AttemptNumber = None,
     step: Literal["", "setup", "teardown"] = "",
     tail: Annotated[int | None, Query(ge=1, le=1 << 26, description="Its last bytes")] = None,
 ) -> StreamingResponse:

@@ -24,7 +24,7 @@ class SavedTemplate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    document: dict[str, Any]
+    document: Any
     org_id: ShortText | None = None
     directory: Words | None = Field(default=None, max_length=4096)
 
@@ -51,14 +51,15 @@ def page(
     here: Here, caller: Caller, limit: Limit = 100, cursor: Text | None = None
 ) -> TemplatePage:
     """Those that may be seen."""
-    after = None if cursor is None else _place(cursor)
+    after = None if cursor is None else place_of_cursor(cursor)
     found = here.templates(caller).page(limit + 1, after)
     shown = found[:limit]
     last = f"{shown[-1].org_id}/{shown[-1].name}" if len(found) > limit else None
     return TemplatePage(templates=shown, next=last)
 
 
-def _place(cursor: str) -> tuple[str, str]:
+def place_of_cursor(cursor: str) -> tuple[str, str]:
+    """The org and the name behind which a page begins."""
     org, slash, name = cursor.rpartition("/")
     if not slash:
         raise NotFound(f"{cursor!r} is not a cursor that a list gave")

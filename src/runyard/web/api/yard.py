@@ -97,13 +97,13 @@ def devices(here: Here, caller: Caller) -> DeviceList:
     return DeviceList(devices=here.yard(caller).devices())
 
 
-@router.post("/devices/{device}/drain", responses=documented(401, 403, 404, 422))
+@router.post("/devices/{device:path}/drain", responses=documented(401, 403, 404, 422))
 def drain(here: Here, caller: Caller, device: DeviceName) -> Changed:
     """Start nothing more on it; for admins."""
     return Changed(changed=here.yard(caller).drain(device))
 
 
-@router.post("/devices/{device}/resume", responses=documented(401, 403, 404, 422))
+@router.post("/devices/{device:path}/resume", responses=documented(401, 403, 404, 422))
 def resume_device(here: Here, caller: Caller, device: DeviceName) -> Changed:
     """Use it again; for admins."""
     return Changed(changed=here.yard(caller).resume_device(device))

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Response
 
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import State
+from runyard.domain.listing import JobFilter
 from runyard.errors import NotFound
-from runyard.store.listing import JobFilter
 from runyard.web.pages import drawing, render
 from runyard.web.pages.visit import Poster, Visitor
 from runyard.web.params import Text

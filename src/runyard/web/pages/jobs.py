@@ -8,10 +8,10 @@ from fastapi import APIRouter, Form, Query, Response
 
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import PRIORITY_NAMES, Job, State, parse_priority
+from runyard.domain.listing import JobFilter
 from runyard.errors import InvalidRequest
 from runyard.execution import logs
 from runyard.service.endings import failure
-from runyard.store.listing import JobFilter
 from runyard.web.pages import render, words
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Text

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 
 from runyard.domain.job import PRIORITY_NAMES, Job, Kind
 from runyard.errors import Forbidden, InvalidRequest, LimitReached
-from runyard.service import submission
+from runyard.service import drafts
 from runyard.web.faults import said, status_of
 from runyard.web.pages import render, words
 from runyard.web.pages.visit import Poster, Visit, Visitor
@@ -58,7 +58,7 @@ def submit(
     try:
         fields = _fields(values)
         if not each_line:
-            made = jobs.submit(submission.validated({**fields, "command": command.strip()}))
+            made = jobs.submit(drafts.validated({**fields, "command": command.strip()}))
             return render.see(f"/jobs/{made.id}", "submitted")
         batch = jobs.submit_batch(_each_line(command, fields), name=name.strip())
         return render.see(f"/batches/{batch.id}", "submitted")

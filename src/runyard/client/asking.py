@@ -1,0 +1,117 @@
+"""How a server is asked: signed, once more if it was away, and with its errors as ours."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from runyard.client.credentials import Keyring
+from runyard.client.effects import Answer, Flow, Interrupted, Pause, Send
+from runyard.client.faults import fault, how
+from runyard.errors import NotAuthenticated, ServerUnreachable
+
+Result = TypeVar("Result")
+
+API = "/api/v1"
+PATIENCE = 20.0  # seconds for which we try again; a server is started anew in less
+WAITING_PATIENCE = 300.0  # of whoever waits for jobs anyway
+PAUSES = (0.05, 2.0)  # the first and the longest
+AWAY = frozenset({502, 503, 504})  # somebody before the server says so, or its database does not
+
+
+class Patience:
+    """Bounds how long is tried again."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._pause = PAUSES[0]
+        self._until: float | None = None
+
+    def renew(self) -> None:
+        """It worked: the next trouble has its own time."""
+        self._until, self._pause = None, PAUSES[0]
+
+    def pause(self) -> Pause | None:
+        """What to do before the next try; None if there shall be none."""
+        now = time.monotonic()
+        self._until = self._until or now + self._seconds
+        if now >= self._until:
+            return None
+        seconds = self._pause * random.uniform(0.5, 1.0)  # so that not all come back at once
+        self._pause = min(self._pause * 2, PAUSES[1])
+        return Pause(seconds)
+
+
+class Asker:
+    """Asks one server."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self.keyring = keyring
+
+    def ask(
+        self,
+        question: Send,
+        read: Callable[[Answer], Result],
+        *,
+        is_safe: bool = True,
+        patience: float | None = None,
+    ) -> Flow[Result]:
+        """The answer, as ``read`` has it. What is not ``is_safe`` is not asked twice once it may
+        have arrived. ``patience`` is for how many seconds it is tried. Raises the errors of the
+        server, and ``ServerUnreachable``."""
+        bounded = Patience(PATIENCE if patience is None else patience)
+        return read((yield from self.answer(question, bounded, is_safe)))
+
+    def answer(self, question: Send, patience: Patience, is_safe: bool = True) -> Flow[Answer]:
+        """The good answer, whole, or the head of a stream."""
+        question = replace(question, path=API + question.path)
+        may_renew = self.keyring.can_renew
+        while True:
+            try:
+                if self.keyring.is_stale:
+                    yield from self._renew()
+                answer: Answer = yield self._signed(question)
+            except Interrupted as error:
+                yield from self._again(error, patience, is_safe)
+                continue
+            if answer.status == 401 and may_renew:
+                may_renew = False
+                yield from self._renew()
+            elif answer.status in AWAY and is_safe and (pause := patience.pause()):
+                yield pause
+            elif not 200 <= answer.status < 300:
+                raise fault(answer, self.keyring.url)
+            else:
+                return answer
+
+    def _signed(self, question: Send) -> Send:
+        token = self.keyring.token
+        if token is None:
+            raise NotAuthenticated(f"nobody is signed in: {how(self.keyring.url)}")
+        return replace(question, headers={**question.headers, "Authorization": f"Bearer {token}"})
+
+    def _again(self, error: Interrupted, patience: Patience, is_safe: bool) -> Flow[None]:
+        url = self.keyring.url
+        if error.was_sent and not is_safe:
+            raise ServerUnreachable(
+                f"{url} went away before it answered ({error}); whether it did what was asked, "
+                "only a look can tell"
+            ) from None
+        pause = patience.pause()
+        if pause is None:
+            raise ServerUnreachable(f"{url} does not answer ({error}): does it run?") from None
+        yield pause
+
+    def _renew(self) -> Flow[None]:
+        with self.keyring.renewing() as refresh_token:
+            if refresh_token is None:
+                return
+            form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+            answer = yield Send("POST", f"{API}/auth/token", form=form)
+            if answer.status != 200:
+                raise fault(answer, self.keyring.url)
+            self.keyring.renewed(json.loads(answer.body))
