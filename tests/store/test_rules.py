@@ -346,3 +346,19 @@ class TestHolders:
         (seq,) = submit(store, new(priority=8))
         assert decides(here), "something is of a higher class"
         assert seq
+
+
+def test_what_jobs_ask_for_leaves_a_limit_that_was_set_by_hand(store: Store) -> None:
+    def maximum() -> int:
+        with store.read() as tx:
+            return rules.read(tx, lock=False).maximum[Scope.KEY, "db"]
+
+    submit(store, new(limit_key="db", limit=3))
+    submit(store, new(limit_key="db", limit=5))
+    assert maximum() == 5, "the last one said holds"
+    store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 2))
+    submit(store, new(limit_key="db", limit=9))
+    assert maximum() == 2
+    store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", None))
+    submit(store, new(limit_key="db", limit=9))
+    assert maximum() == 9

@@ -288,6 +288,17 @@ def test_a_change_is_made_whole_or_not_at_all(here: Serving, viewer: httpx.Clien
     assert contents(here)["users"] == before
 
 
+def test_a_token_alone_does_not_change_a_password(here: Serving, member: httpx.Client) -> None:
+    before = contents(here)["users"]
+    for current in ({}, {"current_password": "wrong horse"}):
+        answer = member.patch(f"{API}/users/max", json={"password": "another horse", **current})
+        assert (answer.status_code, "current_password" in answer.text) == (403, True)
+    assert contents(here)["users"] == before
+    body = {"password": "another horse", "current_password": PASSWORD}
+    assert member.patch(f"{API}/users/max", json=body).status_code == 200
+    assert contents(here)["users"] != before
+
+
 def test_a_member_does_nothing_to_others_or_to_the_yard(
     here: Serving, acme: Acme, colleague: httpx.Client
 ) -> None:

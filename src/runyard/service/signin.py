@@ -47,7 +47,15 @@ class SignIn:
 
     def by_password(self, name: str, password: str, address: str) -> SignedIn:
         """Raises ``NotAuthenticated``; ``LimitReached`` after too many tries."""
+        return self._open(self._known(name, password, address), address, "password")
 
+    def prove(self, name: str, password: str, address: str) -> None:
+        """Raises what ``by_password`` does, but opens nothing: for what only they may do who know
+        the password, though they are in already."""
+        self._known(name, password, address)
+        self._store.write(lambda tx: users.succeeded(tx, name, _network(address)))
+
+    def _known(self, name: str, password: str, address: str) -> User:
         def work(tx: Tx) -> users.Identity | None:
             _count_try(tx, "user", name)
             _count_try(tx, "address", _network(address))
@@ -69,7 +77,7 @@ class SignIn:
             nobody = Actor(name, address=address)
             self._store.write(lambda tx: audit.note(tx, nobody, "sign_in.failed", name))
             raise NotAuthenticated(WRONG)
-        return self._open(found.user, address, "password")
+        return found.user
 
     def by_link(self, secret: str, address: str) -> SignedIn:
         """Use up a link. Raises ``NotAuthenticated``."""

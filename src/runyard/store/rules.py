@@ -34,15 +34,21 @@ def read(tx: Tx, *, lock: bool = True) -> Rules:
     return Rules(paused, maximum, running)
 
 
-def limit(tx: Tx, scope: Scope, name: str, maximum: int | None) -> None:
-    """Let at most ``maximum`` jobs of a user, org, target or key run at once; None lifts it."""
+def limit(tx: Tx, scope: Scope, name: str, maximum: int | None, *, by_hand: bool = True) -> None:
+    """Let at most ``maximum`` jobs of a user, org, target or key run at once; None lifts it. What
+    was set by hand stays whatever jobs ask for."""
     if maximum is None:
         tx.conn.execute(delete(limits).filter_by(kind=scope.value, name=name))
         return
     values = {"kind": scope.value, "name": name}
-    if not tx.dialect.insert_missing(tx.conn, limits, {**values, "maximum": maximum}):
-        change = update(limits).filter_by(**values).where(limits.c.maximum != maximum)
-        tx.conn.execute(change.values(maximum=maximum))
+    new = {"maximum": maximum, "by_hand": by_hand}
+    if tx.dialect.insert_missing(tx.conn, limits, {**values, **new}):
+        return
+    differs = (limits.c.maximum != maximum) | (limits.c.by_hand != by_hand)
+    change = update(limits).filter_by(**values).where(differs)
+    if not by_hand:
+        change = change.where(limits.c.by_hand.is_(False))
+    tx.conn.execute(change.values(new))
 
 
 def pause(tx: Tx, scope: Scope, name: str) -> bool:

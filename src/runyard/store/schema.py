@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.sql.elements import TextClause
 
@@ -149,6 +150,8 @@ limits = Table(
     Column("kind", String, primary_key=True),
     Column("name", String, primary_key=True),
     Column("maximum", Integer, nullable=False),
+    # Else a job asked for it, and the next one may ask for another.
+    Column("by_hand", Boolean, nullable=False, server_default=true()),
     CheckConstraint("kind IN ('user', 'org', 'target', 'key')", name="kind"),
     CheckConstraint("maximum >= 0", name="maximum"),
 )

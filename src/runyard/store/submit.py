@@ -96,7 +96,7 @@ def submit(
     seqs = tx.dialect.reserve(tx.conn, jobs, len(new))
     queue_ids = _queue_ids(tx, new, pool)
     for key_name, maximum in {job.limit_key: job.limit for job in new if job.limit}.items():
-        rules.limit(tx, Scope.KEY, key_name, maximum)
+        rules.limit(tx, Scope.KEY, key_name, maximum, by_hand=False)
     waiting = [_waiting_on(job, parents) for job in new]
     states = [
         initial_state(count, job.run_after, tx.now) for job, count in zip(new, waiting, strict=True)

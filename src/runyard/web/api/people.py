@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
 from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User, UserName
 from runyard.domain.yard import LimitView
+from runyard.errors import Forbidden, NotAuthenticated
 from runyard.policy.fits import Scope
-from runyard.web.callers import Caller, Here
+from runyard.web.callers import Caller, Here, address_of
 from runyard.web.faults import documented
 from runyard.web.params import Cursor, Limit, Name, Text
 
@@ -38,6 +39,7 @@ class ChangedUser(_Body):
 
     role: Role | None = None
     password: Password | None = None
+    current_password: Password | None = None
     disabled: bool | None = None
 
 
@@ -71,13 +73,20 @@ def user(here: Here, caller: Caller, name: Name) -> User:
 
 
 @router.patch(
-    "/users/{name}", tags=["users"], responses=documented(400, 401, 403, 404, 409, 413, 422)
+    "/users/{name}", tags=["users"], responses=documented(400, 401, 403, 404, 409, 413, 422, 429)
 )
-def change_user(here: Here, caller: Caller, name: Name, body: ChangedUser) -> User:
-    """Another role or password; disabled or not. Others than one's own password: for admins."""
-    return here.accounts(caller).change(
-        name, role=body.role, password=body.password, disabled=body.disabled
-    )
+def change_user(
+    request: Request, here: Here, caller: Caller, name: Name, body: ChangedUser
+) -> User:
+    """Another role or password; disabled or not. Others than one's own password: for admins. For
+    one's own, the ``current_password`` is needed: a token alone must not take somebody's place."""
+    accounts = here.accounts(caller)
+    if body.password is not None and name == caller.name and accounts.get(name).has_password:
+        try:
+            here.sign_in.prove(name, body.current_password or "", address_of(request))
+        except NotAuthenticated:
+            raise Forbidden("the current_password is missing or wrong") from None
+    return accounts.change(name, role=body.role, password=body.password, disabled=body.disabled)
 
 
 # Tokens.

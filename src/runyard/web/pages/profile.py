@@ -51,7 +51,7 @@ def password(
     accounts, sign_in = visit.place.accounts(visit.actor), visit.place.sign_in
     try:
         if accounts.get(name).has_password:
-            sign_in.by_password(name, current, address)
+            sign_in.prove(name, current, address)
         accounts.set_password(name, wanted)
     except NotAuthenticated:
         return _profile(visit, 400, fault="the present password is wrong", fault_of="password")
