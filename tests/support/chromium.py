@@ -73,7 +73,8 @@ def faults(page: Page) -> list[str]:
 
 def check(page: Page) -> None:
     """That there is no reason."""
-    assert faults(page) == [], page.url
+    found = faults(page)
+    assert not found, f"{page.url}: {found}"
 
 
 def sign_in(page: Page, name: str, password: str) -> None:

@@ -208,6 +208,22 @@ def test_the_keyboard_is_enough(chromium: Browser, here: Serving) -> None:
         expect(page.locator("main")).to_be_focused()
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_question_is_seen_whole(chromium: Browser, here: Serving, width: int) -> None:
+    here.user("ada", Role.ADMIN)
+    with opened(chromium, here.url, width) as page:
+        sign_in(page, "ada", PASSWORD)
+        submit(page, "true", "waits")
+        page.get_by_text("Cancel", exact=True).click()
+        expect(page.get_by_role("button", name="Yes, cancel")).to_be_in_viewport(ratio=1)
+        check(page)
+        page.goto("/admin/users")
+        page.get_by_text("More", exact=True).last.click()
+        for name in ("Link that signs in", "Disable"):
+            expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+        check(page)
+
+
 def test_what_is_wrong_with_a_page_is_found(chromium: Browser, here: Serving) -> None:
     with opened(chromium, here.url) as page:
         page.goto("/login")
