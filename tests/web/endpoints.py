@@ -15,6 +15,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/jobs": {"command": ["true"]},
     "/api/v1/job-batches": {"jobs": [{"command": ["true"]}]},
     "/api/v1/templates/{name}": {"document": {"command": ["true"]}},
+    "/api/v1/schedules": {"name": "s", "template": "t", "cron": "0 0 * * *"},
     "/api/v1/users/{name}": {"role": "viewer"},
     "/api/v1/admin/limits": {"scope": "org", "name": "acme", "running": 1},
     "/api/v1/jobs/wait": {"ids": [], "seconds": 0},

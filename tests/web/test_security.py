@@ -68,12 +68,20 @@ def acme(here: Serving, member: httpx.Client) -> Acme:
     group = member.get(f"{API}/groups").json()["groups"][0]["id"]
     template = {"document": {"command": ["echo", HUSH]}}
     assert member.put(f"{API}/templates/{HUSH}-template", json=template).status_code == 200
+    schedule = {
+        "name": f"{HUSH}-schedule",
+        "template": f"{HUSH}-template",
+        "cron": "0 0 1 1 *",
+        "parameters": {},
+    }
+    assert member.post(f"{API}/schedules", json=schedule).status_code == 201
     token = member.post(f"{API}/tokens", json={"name": f"{HUSH}-token"}).json()["id"]
     ids = {
         "job_id": waiting,
         "batch_id": batch["id"],
         "group": str(group),
         "templates": f"{HUSH}-template",
+        "schedules": f"{HUSH}-schedule",
         "users": "max",
         "token_id": token,
         "device": "s0",
@@ -91,6 +99,7 @@ def invented(ids: dict[str, str]) -> dict[str, str]:
         "batch_id": "b-" + "0" * 13,
         "group": "987654321",
         "templates": "no-template",
+        "schedules": "no-schedule",
         "users": "nobody",
         "token_id": "0" * 16,
         "device": "no-device",
@@ -304,7 +313,12 @@ def test_a_member_does_nothing_to_others_or_to_the_yard(
 ) -> None:
     before = contents(here)
     # What is submitted is one's own, and everybody runs the templates of their org.
-    own = {f"POST {API}/jobs", f"POST {API}/job-batches", f"POST {API}/templates/{{name}}/run"}
+    own = {
+        f"POST {API}/jobs",
+        f"POST {API}/job-batches",
+        f"POST {API}/schedules",
+        f"POST {API}/templates/{{name}}/run",
+    }
     for endpoint in changing(colleague):
         if str(endpoint) in own | OF_ONESELF:
             continue

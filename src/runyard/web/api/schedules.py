@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
@@ -13,11 +13,9 @@ from runyard.domain.timetable import Missed, Schedule
 from runyard.web.api.templates import place_of_cursor
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import Limit, Text
+from runyard.web.params import Limit, Name, Text
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
-
-Name = Annotated[str, Path(max_length=100)]
 
 
 class NewSchedule(BaseModel):
@@ -59,7 +57,7 @@ def page(
     return SchedulePage(schedules=shown, next=last)
 
 
-@router.post("", status_code=201, responses=documented(400, 401, 403, 404, 409, 422))
+@router.post("", status_code=201, responses=documented(400, 401, 403, 404, 409, 413, 422))
 def add(here: Here, caller: Caller, body: NewSchedule) -> Schedule:
     """Run a template whenever it is due."""
     return here.schedules(caller).add(
