@@ -276,6 +276,9 @@ def seeded(here: Serving) -> dict[str, str]:
     job = jobs.submit_many([spec(COLOURED, "coloured"), spec("sleep 600", "long build")])[0]
     parameters = {"build": None, "suite": {"default": "all", "description": "which tests"}}
     templates.save("night", {"arguments": "run {suite} {build}", "parameters": parameters})
+    bootstrap.schedules(here.settings, here.store).add(
+        "weekdays", "night", "0 2 * * 1-5", parameters={"build": "v7"}
+    )
     _until_ended(jobs, graph.id, batch.id)
     eventually(lambda: jobs.get(job.id).is_final)
     names = ("batches", "jobs", "submit", "templates", "devices", "groups", "profile", "docs")

@@ -1,4 +1,4 @@
-"""Templates: those there are, and a form that runs one."""
+"""Templates, a form that runs one, and the schedules that do."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from runyard.errors import InvalidRequest, LimitReached
+from runyard.errors import Conflict, InvalidRequest, LimitReached
 from runyard.web.faults import status_of
 from runyard.web.live import in_thread
 from runyard.web.pages import render
 from runyard.web.pages.visit import Poster, Visit, Visitor
-from runyard.web.params import Text
+from runyard.web.params import NO_NUL, Text
 
 router = APIRouter(prefix="/templates")
 
 LONG = 100
+Name = Annotated[str, Form(max_length=100, pattern=NO_NUL)]
+Org = Annotated[str, Form(max_length=300, pattern=NO_NUL)]
 OF_PARAMETER = "p:"  # how the fields of the form begin that are values of parameters
 
 
@@ -34,7 +36,30 @@ def templates(visit: Visitor, cursor: Text | None = None) -> Response:
         templates=shown,
         next=f"{shown[-1].org_id}/{shown[-1].name}" if len(found) > LONG else None,
         cursor=cursor,
+        schedules=visit.place.schedules(visit.actor).page(LONG),
+        events="/api/v1/events",
     )
+
+
+@router.post("/schedules/pause")
+def pause(visit: Poster, name: Name, org: Org) -> Response:
+    """Let a schedule do nothing for now."""
+    visit.place.schedules(visit.actor).pause(name, org)
+    return render.see("/templates", "paused")
+
+
+@router.post("/schedules/resume")
+def resume(visit: Poster, name: Name, org: Org) -> Response:
+    """Let it go on."""
+    visit.place.schedules(visit.actor).resume(name, org)
+    return render.see("/templates", "resumed")
+
+
+@router.post("/schedules/remove")
+def remove_schedule(visit: Poster, name: Name, org: Org) -> Response:
+    """Forget it."""
+    visit.place.schedules(visit.actor).remove(name, org)
+    return render.see("/templates", "unscheduled")
 
 
 @router.get("/{name}")
@@ -44,9 +69,7 @@ def template(visit: Visitor, name: str, org: Text | None = None) -> Response:
 
 
 @router.post("/{name}")
-async def run(
-    visit: Poster, request: Request, name: str, org: Annotated[str, Form(max_length=300)]
-) -> Response:
+async def run(visit: Poster, request: Request, name: str, org: Org) -> Response:
     """Submit its jobs. Which fields there are, only the template knows."""
     form = await request.form()
     values = {
@@ -54,10 +77,31 @@ async def run(
         for key, value in form.items()
         if key.startswith(OF_PARAMETER) and value != ""
     }
-    return await in_thread(_run, visit, org, name, values)
+    when = {field: str(form.get(field, "")).strip() for field in ("schedule", "cron", "timezone")}
+    work = _schedule if "later" in form else _run
+    return await in_thread(work, visit, org, name, values, when)
 
 
-def _run(visit: Visit, org: str, name: str, values: dict[str, str]) -> Response:
+def _schedule(
+    visit: Visit, org: str, name: str, values: dict[str, str], when: dict[str, str]
+) -> Response:
+    try:
+        visit.place.schedules(visit.actor).add(
+            when["schedule"] or name,
+            name,
+            when["cron"],
+            timezone=when["timezone"] or "UTC",
+            parameters=values,
+            org_id=org,
+        )
+    except (InvalidRequest, Conflict) as error:
+        return _template(visit, org, name, {**values, **when}, str(error), status_of(error))
+    return render.see("/templates", "scheduled")
+
+
+def _run(
+    visit: Visit, org: str, name: str, values: dict[str, str], when: dict[str, str]
+) -> Response:
     try:
         batch = visit.place.templates(visit.actor).run(name, values, org_id=org)
     except (InvalidRequest, LimitReached) as error:
@@ -78,7 +122,7 @@ def _template(
 
 
 @router.post("/{name}/remove")
-def remove(visit: Poster, name: str, org: Annotated[str, Form(max_length=300)]) -> Response:
+def remove(visit: Poster, name: str, org: Org) -> Response:
     """Forget it; what was run from it stays."""
     visit.place.templates(visit.actor).remove(name, org)
     return render.see("/templates", "forgotten")
