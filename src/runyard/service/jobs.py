@@ -131,7 +131,7 @@ class Jobs:
     def get(self, job_id: str) -> Job:
         """A job by its id or a unique prefix."""
         with self._store.read() as tx:
-            return views.get(tx, self._seq(tx, job_id))
+            return views.named(tx, job_id, self._actor.sees)
 
     def get_batch(self, batch_id: str) -> Batch:
         """A batch by its id or a unique prefix."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from enum import Enum
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -249,6 +249,8 @@ class PostgreSQL:
     # 57P01-03 shutting down or starting, 08* connection trouble, 53300 too many connections.
     TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")
 
+    FEW = 20  # rows up to which INSERT is quicker: COPY cannot be prepared, and asks first
+
     def __init__(self, url: str) -> None:
         self.url = make_url(url).set(drivername="postgresql+psycopg")
 
@@ -256,8 +258,8 @@ class PostgreSQL:
         try:
             return create_engine(
                 self.url,
-                pool_size=5,
-                max_overflow=50,
+                pool_size=10,  # kept: another one costs the server a process
+                max_overflow=45,
                 isolation_level="AUTOCOMMIT",  # we say BEGIN ourselves, with the first query
                 connect_args={"connect_timeout": 10},
             )
@@ -275,7 +277,9 @@ class PostgreSQL:
         return float(cursor.fetchone()[0])
 
     def flush(self, cursor: Any, writes: Sequence[Write], *, commit: bool) -> None:
-        if not writes and not commit:
+        if not writes:
+            if commit:
+                cursor.execute("COMMIT")
             return
         # A pipeline: everything is sent before the first answer is waited for.
         with cursor.connection.pipeline():
@@ -308,10 +312,23 @@ class PostgreSQL:
     def insert_many(
         self, conn: Connection, table: Table, columns: Sequence[str], rows: Iterable[Row]
     ) -> None:
-        command = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
-        with closing(conn.connection.cursor()) as cursor, cursor.copy(command) as copy:
-            for row in rows:
-                copy.write_row(row)
+        coming = iter(rows)
+        first = list(islice(coming, self.FEW))
+        names = ", ".join(columns)
+        if not first:
+            return
+        with closing(conn.connection.cursor()) as cursor:
+            if len(first) < self.FEW:
+                marks = ", ".join(["%s"] * len(columns))
+                insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"
+                if len(first) == 1:  # one round trip, where a pipeline takes two
+                    cursor.execute(insert, first[0])
+                else:
+                    cursor.executemany(insert, first)
+                return
+            with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+                for row in chain(first, coming):
+                    copy.write_row(row)
 
     def insert_missing(self, conn: Connection, table: Table, values: dict[str, Any]) -> bool:
         from sqlalchemy.dialects import postgresql  # slow to import, and SQLite does without

@@ -6,7 +6,7 @@ of the backlog, and no counter can go wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from sqlalchemy import bindparam, delete, func, select, update
 
@@ -35,7 +35,7 @@ def every(tx: Tx) -> dict[tuple[str, str], int]:
     return {(row.kind, row.name): row.waiting for row in tx.conn.execute(select(quotas))}
 
 
-def check(tx: Tx, user: str, orgs: Iterable[str], added: int) -> None:
+def check(tx: Tx, user: str, orgs: Collection[str], added: int) -> None:
     """Raises ``LimitReached`` if the jobs ``added`` in this transaction are too many for their
     user or one of their orgs.
 
@@ -45,8 +45,8 @@ def check(tx: Tx, user: str, orgs: Iterable[str], added: int) -> None:
     whose = {("user", user), *(("org", org) for org in orgs)}
     found = {
         (row.kind, row.name): row.waiting
-        for kind, name in sorted(whose)
-        for row in _OF.rows(tx, kind=kind, name=name)
+        for org in sorted(orgs)
+        for row in _OF.rows(tx, user=user, org=org)
     }
     for kind, name in sorted(whose):
         most = found.get((kind, name), found.get((kind, EVERYBODY)))
@@ -60,11 +60,14 @@ def check(tx: Tx, user: str, orgs: Iterable[str], added: int) -> None:
             )
 
 
-# Everybody's line first, so that two who lock both cannot wait for each other.
+# In order, so that two who lock several cannot wait for each other.
 _OF = Statement(
     select(quotas)
-    .where(quotas.c.kind == bindparam("kind"), quotas.c.name.in_([bindparam("name"), EVERYBODY]))
-    .order_by(quotas.c.name)
+    .where(
+        ((quotas.c.kind == "user") & quotas.c.name.in_([bindparam("user"), EVERYBODY]))
+        | ((quotas.c.kind == "org") & quotas.c.name.in_([bindparam("org"), EVERYBODY]))
+    )
+    .order_by(quotas.c.kind, quotas.c.name)
     .with_for_update()
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, Table, bindparam, func, select, tuple_
 
+from runyard.domain import ids
 from runyard.domain.event import Event, EventKind
 from runyard.domain.ids import is_batch_id, no_such
 from runyard.domain.job import FINAL, Attempt, AttemptState, Job, Kind, State, title_of
@@ -100,7 +101,19 @@ def owners(tx: Tx, seqs: Sequence[int]) -> set[str]:
 
 JOBS = (
     select(
-        jobs,
+        jobs.c.seq,
+        jobs.c.id,
+        jobs.c.state,
+        jobs.c.reason,
+        jobs.c.exit_code,
+        jobs.c.priority,
+        jobs.c.fence,
+        jobs.c.worker,
+        jobs.c.slot,
+        jobs.c.claimed_at,
+        jobs.c.submitted_at,
+        jobs.c.started_at,
+        jobs.c.finished_at,
         groups.c.org_id,
         groups.c.target,
         groups.c.app_version_id,
@@ -117,6 +130,18 @@ JOBS = (
     .join(job_specs, job_specs.c.job_seq == jobs.c.seq)
     .outerjoin(batches, batches.c.seq == jobs.c.batch_seq)
 )
+
+
+_BY_ID = Statement(JOBS.where(jobs.c.id == bindparam("id")))
+
+
+def named(tx: Tx, prefix: str, org: str | None = None) -> Job:
+    """The job whose id is, or alone begins with, ``prefix``; if ``org`` is given, of that org."""
+    # Most ids are whole: then one query does for both looking up and reading.
+    rows = _BY_ID.rows(tx, id=prefix) if len(prefix) == ids.LENGTH and "\0" not in prefix else []
+    if rows and org in (None, rows[0].org_id):
+        return build(tx, rows)[0]
+    return get(tx, seq_of(tx, prefix, org))
 
 
 _BY_SEQ = Statement(JOBS.where(among(jobs.c.seq, "seqs")).order_by(jobs.c.seq))

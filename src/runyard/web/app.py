@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 
 from runyard import __version__
@@ -22,6 +23,10 @@ from runyard.web.api import (
 )
 from runyard.web.live import Newsroom
 from runyard.web.place import Place
+
+# That answer requests. A request is short queries and much Python, which one thread at a time can
+# run: many more mostly take it from each other, and everybody waits three times as long.
+THREADS = 3
 
 ABOUT = "Runs a team's tests and batch jobs on a laptop, a shelf of phones or a fleet."
 
@@ -53,5 +58,6 @@ def create_app(place: Place) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
     await app.state.newsroom.close()
