@@ -1,16 +1,19 @@
 """Transactions: all or nothing, one moment, tried again when that can help."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, text
 
 from runyard.clock import ManualClock
 from runyard.errors import InvalidRequest, StoreBusy, StoreError
-from runyard.store import views
+from runyard.store import dialect, views
 from runyard.store.database import Store, Tx
 from runyard.store.schema import groups, jobs
 from runyard.store.statement import Statement
@@ -192,3 +195,26 @@ def test_nul_is_the_fault_of_who_asks(store: Store) -> None:
         tx.conn.execute(query)
     with pytest.raises(InvalidRequest, match="NUL"):
         store.write(lambda tx: tx.conn.execute(query))
+
+
+def test_a_file_whose_journal_another_changes_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite refuses at once whoever wants to change the journal of a file that another writes."""
+    was_refused = threading.Event()
+
+    def pause(*_: float) -> float:
+        was_refused.set()
+        return 0.001
+
+    monkeypatch.setattr(dialect.random, "uniform", pause)
+    path = tmp_path / "new.db"
+    store = Store(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor() as one:
+        other.execute("CREATE TABLE t (x)")
+        other.execute("BEGIN IMMEDIATE")
+        opened = one.submit(store.write, lambda tx: tx.conn.execute(text("SELECT x FROM t")).all())
+        assert was_refused.wait(30)
+        other.execute("COMMIT")
+        assert opened.result() == []
+    store.close()

@@ -8,6 +8,8 @@ own clock, since hosts disagree.
 from __future__ import annotations
 
 import json
+import random
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -142,16 +144,30 @@ class SQLite:
         event.listen(engine, "connect", self._prepare)
         return engine
 
-    @staticmethod
-    def _prepare(connection: Any, _record: object) -> None:
+    @classmethod
+    def _prepare(cls, connection: Any, _record: object) -> None:
+        cls._write_ahead(connection)
         for setting in (
-            "journal_mode = WAL",
             "foreign_keys = ON",
             "cache_size = -65536",  # KiB: random job ids touch many index pages in a large batch
             "temp_store = MEMORY",
             "wal_autocheckpoint = 4000",
         ):
             connection.execute(f"PRAGMA {setting}")
+
+    @classmethod
+    def _write_ahead(cls, connection: Any) -> None:
+        """Whoever comes to a new file while another is changing its journal is refused at once,
+        however long they would wait: SQLite cannot tell that from two who wait for each other."""
+        deadline = time.monotonic() + cls.BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.001, 0.02))
 
     def begin(self, cursor: Any, info: dict[Any, Any], mode: Mode) -> float:
         if mode is Mode.READ:
