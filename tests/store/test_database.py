@@ -210,10 +210,15 @@ def test_a_file_whose_journal_another_changes_is_waited_for(
     monkeypatch.setattr(dialect.random, "uniform", pause)
     path = tmp_path / "new.db"
     store = Store(f"sqlite:///{path}")
+
+    def read() -> object:
+        with store.read() as tx:
+            return tx.conn.execute(text("SELECT x FROM t")).all()
+
     with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor() as one:
         other.execute("CREATE TABLE t (x)")
         other.execute("BEGIN IMMEDIATE")
-        opened = one.submit(store.write, lambda tx: tx.conn.execute(text("SELECT x FROM t")).all())
+        opened = one.submit(read)
         assert was_refused.wait(30)
         other.execute("COMMIT")
         assert opened.result() == []
