@@ -40,6 +40,8 @@ def _solve(instance: Instance, within: int, installs: int, limit: float) -> tupl
     """The least ticks found with so many installs, and those that no schedule with as many can
     beat; ``within`` for both if there is nothing better."""
     wanted = math.floor(within * (1 - GAP))
+    if wanted < math.floor(instance.bound * TICKS) - 1:  # nothing can be that short
+        return within, wanted
     model, end = _model(instance, wanted, installs)
     model.minimize(end)
     solver = cp_model.CpSolver()
