@@ -13,7 +13,13 @@ from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Conflict, Forbidden, InvalidRequest, LimitReached, NotAuthenticated
 from runyard.service.accounts import LINK_SECONDS, Accounts
 from runyard.service.credentials import Signer
-from runyard.service.signin import ACCESS_SECONDS, FREE_TRIES, SESSION_SECONDS, SignIn
+from runyard.service.signin import (
+    ACCESS_SECONDS,
+    FREE_TRIES,
+    GRACE_SECONDS,
+    SESSION_SECONDS,
+    SignIn,
+)
 from runyard.store.database import Store
 from tests.support.hashing import SLOW
 
@@ -83,14 +89,52 @@ def test_a_session_is_renewed_with_another_secret(sign_in: SignIn) -> None:
     assert sign_in.bearer(second.access_token, HERE)[0].name == "max"
 
 
-def test_a_secret_used_twice_ends_the_session(sign_in: SignIn, accounts: Accounts) -> None:
+def test_a_renewal_whose_answer_was_lost_can_be_repeated(
+    sign_in: SignIn, clock: ManualClock
+) -> None:
+    first = sign_in.by_password("max", PASSWORD, HERE)
+    lost = sign_in.renew(first.refresh_token, HERE)
+    clock.advance(GRACE_SECONDS - 1)
+    again = sign_in.renew(first.refresh_token, HERE)
+    assert again.refresh_token == lost.refresh_token
+    assert sign_in.bearer(again.access_token, HERE)[0].name == "max"
+    clock.advance(GRACE_SECONDS)
+    sign_in.renew(again.refresh_token, HERE)
+
+
+def test_a_renewal_can_be_repeated_while_keys_change(store: Store, sign_in: SignIn) -> None:
+    first = sign_in.by_password("max", PASSWORD, HERE)
+    lost = sign_in.renew(first.refresh_token, HERE)
+    rotated = SignIn(store, Signer(["n" * 40, KEY]))
+    assert rotated.renew(first.refresh_token, HERE).refresh_token == lost.refresh_token
+
+
+def test_a_secret_used_later_again_ends_the_session(
+    sign_in: SignIn, accounts: Accounts, clock: ManualClock
+) -> None:
     first = sign_in.by_password("max", PASSWORD, HERE)
     second = sign_in.renew(first.refresh_token, HERE)
+    clock.advance(GRACE_SECONDS - 1)
+    sign_in.renew(first.refresh_token, HERE)  # which does not prolong the time for it
+    clock.advance(2)
     for token in (first.refresh_token, second.refresh_token):
         with pytest.raises(NotAuthenticated):
             sign_in.renew(token, HERE)
     with pytest.raises(NotAuthenticated):
         sign_in.bearer(second.access_token, HERE)
+    assert accounts.audit(action="session.stolen")
+
+
+def test_an_old_secret_ends_the_session_however_often_it_was_renewed(
+    sign_in: SignIn, accounts: Accounts
+) -> None:
+    """A thief who renews twice is noticed, too, as soon as the robbed comes back."""
+    first = sign_in.by_password("max", PASSWORD, HERE)
+    thief = sign_in.renew(sign_in.renew(first.refresh_token, HERE).refresh_token, HERE)
+    with pytest.raises(NotAuthenticated):
+        sign_in.renew(first.refresh_token, HERE)
+    with pytest.raises(NotAuthenticated):
+        sign_in.bearer(thief.access_token, HERE)
     assert accounts.audit(action="session.stolen")
 
 

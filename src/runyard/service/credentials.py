@@ -139,4 +139,13 @@ class Signer:
 
     def mark(self, session_id: str) -> str:
         """What the forms of a session's pages carry, so that no other site can post them."""
-        return hmac.new(self.keys[0].encode(), f"form {session_id}".encode(), "sha256").hexdigest()
+        return _seal(self.keys[0], f"form {session_id}")
+
+    def heirs(self, session_id: str, secret: str) -> list[str]:
+        """What may follow a session's secret, by each key; the first key's does. It follows from
+        the one before, so that a renewal can be repeated though we keep only hashes."""
+        return [_seal(key, f"renew {session_id} {secret}") for key in self.keys]
+
+
+def _seal(key: str, text: str) -> str:
+    return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()

@@ -15,6 +15,8 @@ from runyard.store.database import Store, Tx
 
 ACCESS_SECONDS = 15 * 60.0
 SESSION_SECONDS = 14 * 86400.0
+# In which a renewal may be repeated: its answer may have been lost on the way.
+GRACE_SECONDS = 10.0
 # Tries before a pause, by what is tried; many people may share one address.
 FREE_TRIES = {"user": 5, "address": 25}
 LONGEST_PAUSE = 900.0
@@ -29,8 +31,8 @@ WRONG = "the name or the password is wrong"
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """What somebody gets who signed in. ``refresh_token`` renews the session, once; ``expires_in``
-    is in seconds."""
+    """What somebody gets who signed in. ``refresh_token`` renews the session, once, and again for
+    ``GRACE_SECONDS`` with the same result; ``expires_in`` is in seconds."""
 
     access_token: str
     refresh_token: str
@@ -92,29 +94,33 @@ class SignIn:
         return self._open(user, address, "link")
 
     def renew(self, refresh_token: str, address: str) -> SignedIn:
-        """Trade a refresh token for new ones. One that was traded before has been stolen, from us
-        or by us: the session ends."""
+        """Trade a refresh token for new ones. Whoever repeats it at once gets the same again. One
+        that was traded before that has been stolen, from us or by us: the session ends."""
         session_id, secret = _parts(refresh_token)
-        fresh = credentials.new_secret()
         hashed = digest(secret)
+        heirs = self.signer.heirs(session_id, secret)
 
-        def work(tx: Tx) -> User | None:
+        def work(tx: Tx) -> tuple[User, str] | None:
             # Locked, so that of two who come at once with the same token the second is noticed.
             found = users.session(tx, session_id, lock=True)
             if found is None:
                 return None
             if is_same(found.secret, hashed):
                 until = tx.now + SESSION_SECONDS
-                users.renew_session(tx, session_id, hashed, digest(fresh), until)
-                return found.user
-            if found.previous and is_same(found.previous, hashed):
-                users.revoke_session(tx, session_id)
-                audit.note(tx, actor_of(found.user, address), "session.stolen", session_id)
+                users.renew_session(tx, session_id, digest(heirs[0]), until)
+                return found.user, heirs[0]
+            if found.renewed_at is not None and tx.now < found.renewed_at + GRACE_SECONDS:
+                for heir in heirs:
+                    if is_same(found.secret, digest(heir)):
+                        return found.user, heir
+            users.revoke_session(tx, session_id)
+            audit.note(tx, actor_of(found.user, address), "session.stolen", session_id)
             return None
 
-        user = self._store.write(work)
-        if user is None:
+        renewed = self._store.write(work)
+        if renewed is None:
             raise NotAuthenticated("the session is over: sign in again")
+        user, fresh = renewed
         return self._signed_in(session_id, fresh, user)
 
     def sign_out(self, session_id: str) -> None:

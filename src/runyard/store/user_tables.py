@@ -24,16 +24,16 @@ users = Table(
 )
 
 # Somebody who signed in. ``secret`` is the SHA-256 of what renews the session, and changes each
-# time; ``previous`` tells a thief, or the robbed, who comes second with an old one.
+# time.
 sessions = Table(
     "sessions",
     metadata,
     Column("id", String, primary_key=True),
     Column("user_id", Seq, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("secret", String, nullable=False),
-    Column("previous", String),
     Column("address", String, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("renewed_at", Double),
     Column("expires_at", Double, nullable=False),
     Column("revoked_at", Double),
     Index("ix_sessions_user_id", "user_id"),

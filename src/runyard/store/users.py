@@ -96,11 +96,11 @@ def _user(row: Row[Any]) -> User:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A user who signed in; ``secret`` and ``previous`` are hashes."""
+    """A user who signed in; ``secret`` is a hash."""
 
     user: User
     secret: str
-    previous: str | None
+    renewed_at: float | None
 
 
 def open_session(
@@ -123,11 +123,11 @@ def session(tx: Tx, session_id: str, *, lock: bool = False) -> Session | None:
     nobody else changes it until the transaction ends."""
     query = tx.dialect.lock(_SESSION) if lock else _SESSION
     row = tx.conn.execute(query, {"id": session_id, "now": tx.now}).one_or_none()
-    return None if row is None else Session(_user(row), row.secret, row.previous)
+    return None if row is None else Session(_user(row), row.secret, row.renewed_at)
 
 
 _SESSION = (
-    select(users, sessions.c.secret, sessions.c.previous)
+    select(users, sessions.c.secret, sessions.c.renewed_at)
     .join_from(sessions, users)
     .where(
         sessions.c.id == bindparam("id"),
@@ -138,10 +138,10 @@ _SESSION = (
 )
 
 
-def renew_session(tx: Tx, session_id: str, old: str, new: str, expires_at: float) -> None:
+def renew_session(tx: Tx, session_id: str, secret: str, expires_at: float) -> None:
     """Change the secret of a session that is locked."""
     query = update(sessions).where(sessions.c.id == session_id)
-    tx.conn.execute(query.values(secret=new, previous=old, expires_at=expires_at))
+    tx.conn.execute(query.values(secret=secret, renewed_at=tx.now, expires_at=expires_at))
 
 
 def revoke_session(tx: Tx, session_id: str) -> None:

@@ -90,9 +90,9 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("user_id", Seq, nullable=False),
         sa.Column("secret", sa.String(), nullable=False),
-        sa.Column("previous", sa.String(), nullable=True),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("renewed_at", sa.Double(), nullable=True),
         sa.Column("expires_at", sa.Double(), nullable=False),
         sa.Column("revoked_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(
