@@ -27,7 +27,8 @@ from benchmarks.support import (
 )
 from runyard import bootstrap
 from runyard.domain.job import FINAL, JobSpec
-from runyard.engine.worker import Observer, WorkerOptions
+from runyard.engine.observer import Observer
+from runyard.engine.worker import WorkerOptions
 from runyard.store.finish import Finished
 
 SLOTS = 4

@@ -20,7 +20,8 @@ from runyard.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from runyard.engine.loop import Loop
-    from runyard.engine.worker import Observer, Worker, WorkerOptions
+    from runyard.engine.observer import Observer
+    from runyard.engine.worker import Worker, WorkerOptions
     from runyard.service.accounts import Accounts
     from runyard.service.schedules import Schedules
     from runyard.service.signin import SignIn

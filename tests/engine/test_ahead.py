@@ -13,8 +13,9 @@ from runyard.config import Settings
 from runyard.domain.event import EventKind
 from runyard.domain.job import State
 from runyard.engine import worker
+from runyard.engine.observer import Observer
 from runyard.engine.places import AHEAD, Pace
-from runyard.engine.worker import Observer, WorkerOptions
+from runyard.engine.worker import WorkerOptions
 from runyard.store.claim import Claim
 from tests.support.working import ended_once, kinds, work
 

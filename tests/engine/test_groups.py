@@ -17,7 +17,8 @@ from runyard.domain.slot import SlotState
 from runyard.domain.target import Target
 from runyard.domain.yard import DeviceView, GroupView
 from runyard.engine import places
-from runyard.engine.worker import Observer, WorkerOptions
+from runyard.engine.observer import Observer
+from runyard.engine.worker import WorkerOptions
 from tests.support.working import kinds, work
 
 

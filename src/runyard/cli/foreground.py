@@ -15,7 +15,8 @@ from runyard.cli.runs import Run
 from runyard.client.local import Local
 from runyard.domain.batch import Batch
 from runyard.domain.job import State
-from runyard.engine.worker import Observer, WorkerOptions
+from runyard.engine.observer import Observer
+from runyard.engine.worker import WorkerOptions
 from runyard.errors import RunyardError, StoreError
 from runyard.service.jobfile import JobFile
 from runyard.store import views

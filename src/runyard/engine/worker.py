@@ -22,15 +22,13 @@ from runyard.config import Settings
 from runyard.domain.ids import job_ids
 from runyard.domain.lifecycle import Cause, Outcome
 from runyard.domain.target import Target
-from runyard.engine import learner, presence, pruner
+from runyard.engine import presence
 from runyard.engine.attempts import Attempts
+from runyard.engine.housekeeping import housekeeping
 from runyard.engine.keeper import Keeper
-from runyard.engine.learner import Learner
 from runyard.engine.loop import Loop
+from runyard.engine.observer import Observer
 from runyard.engine.places import Places
-from runyard.engine.promoter import Promoter
-from runyard.engine.pruner import Pruner
-from runyard.engine.reaper import Reaper
 from runyard.engine.renewals import Renewals
 from runyard.engine.trouble import Trouble
 from runyard.errors import LauncherLost, StoreBusy, StoreError
@@ -62,23 +60,6 @@ class WorkerOptions:
     drain_seconds: float = 30.0  # how long running jobs may go on after a request to stop
     idle_exit: float | None = None  # leave after so long without work
     keeps_time: bool = False  # but not while a schedule may make some
-
-
-class Observer:
-    """Told what a worker does, from its thread, after each commit. Override what matters."""
-
-    def started(self) -> None:
-        """The worker is on the list: from here on, should it die, others adopt its pool."""
-
-    def claimed(self, claims: Sequence[Claim]) -> None:
-        """These attempts start now."""
-
-    def finished(self, finished: Finished) -> None:
-        """These moves were made."""
-
-    def is_done(self) -> bool:
-        """Whether the worker may leave though nobody told it to."""
-        return False
 
 
 class Worker:
@@ -199,20 +180,17 @@ class Worker:
         self._store.write(lambda tx: control.retire(tx, [self.id]), relaxed=True, repeatable=True)
 
     def _loops(self) -> list[Loop]:
-        lease = self._settings.lease_seconds
         keeper = Keeper(
-            self._store, self.id, lease, self._clock, self._extend_lease, self._hear_of_leases
+            self._store,
+            self.id,
+            self._settings.lease_seconds,
+            self._clock,
+            self._extend_lease,
+            self._hear_of_leases,
         )
-        home = self._settings.home
-        reaper = Reaper(self._store, home.run, self.id, lease, self._clock, self._pipe.wake)
-        promoter = Promoter(self._store, self._pipe.wake)
-        retention = self._settings.retention_days * 86400
         return [
             Loop("keeper", keeper.interval, keeper),
-            Loop("reaper", lease / 6, reaper),
-            Loop("promoter", Promoter.INTERVAL, promoter),
-            Loop("learner", learner.INTERVAL, Learner(self._store)),
-            Loop("pruner", pruner.INTERVAL, Pruner(self._store, home.logs, retention)),
+            *housekeeping(self._store, self._settings, self.id, self._clock, self._pipe.wake),
         ]
 
     def _new_launcher(self) -> LauncherHandle:
