@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -41,10 +43,9 @@ def test_the_past_is_told_again(store: Store) -> None:
     assert len({entry.job_id for entry in [*some, *rest]}) == len(seqs)
 
 
-@on_postgresql
-def test_what_commits_late_is_told_when_it_is_there(store: Store) -> None:
-    submit(store, "before")  # makes the queue, which both would wait for
-    reader = feed.start(store)
+@contextmanager
+def slow_submission(store: Store) -> Iterator[None]:
+    """One that has written, and commits at the end of the block."""
     has_written, may_commit = threading.Event(), threading.Event()
 
     def slow(tx: Tx) -> None:
@@ -55,16 +56,39 @@ def test_what_commits_late_is_told_when_it_is_there(store: Store) -> None:
 
     thread = threading.Thread(target=store.write, args=(slow,))
     thread.start()
-    assert has_written.wait(30)
-    submit(store, "quick")
-    (quick,) = reader.read()
-    assert reader.settled < quick.seq  # whoever goes on from here misses nothing
-    may_commit.set()
-    thread.join()
+    try:
+        assert has_written.wait(30)
+        yield
+    finally:
+        may_commit.set()
+        thread.join()
+
+
+@on_postgresql
+def test_what_commits_late_is_told_when_it_is_there(store: Store) -> None:
+    submit(store, "before")  # makes the queue, which both would wait for
+    reader = feed.start(store)
+    with slow_submission(store):
+        submit(store, "quick")
+        (quick,) = reader.read()
+        assert reader.settled < quick.seq  # whoever goes on from here misses nothing
     (late,) = reader.read()
     assert late.seq < quick.seq
     assert reader.settled == quick.seq
     assert reader.read() == []
+
+
+@on_postgresql
+def test_what_was_written_before_and_commits_after_the_start_is_told(store: Store) -> None:
+    submit(store, "before")
+    with slow_submission(store):
+        submit(store, "quick")
+        reader = feed.start(store)
+        assert reader.settled < reader.last
+        assert reader.read() == []
+    (late,) = reader.read()
+    assert late.seq < reader.last
+    assert reader.settled == reader.last
 
 
 def test_a_number_that_never_comes_is_given_up(

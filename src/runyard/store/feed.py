@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +54,12 @@ class Entry:
 class Feed:
     """Reads on from an event. ``settled`` is the last one below which nothing is missing."""
 
-    def __init__(self, store: Store, last: int) -> None:
+    def __init__(self, store: Store, last: int, missing: Iterable[int] = ()) -> None:
         self._store = store
         self.last = last
-        self.settled = last
-        self._missing: dict[int, float] = {}  # number: when it was given up, monotonic
+        # Numbers, and when each is given up (monotonic).
+        self._missing = dict.fromkeys(missing, time.monotonic() + WAIT_SECONDS)
+        self.settled = self._settled()
 
     def read(self) -> list[Entry]:
         """What came into sight since the last call; some of it at most."""
@@ -76,15 +77,20 @@ class Feed:
                 self._missing.update(dict.fromkeys(gap, now + WAIT_SECONDS))
                 self.last = entry.seq
         self._missing = {seq: until for seq, until in self._missing.items() if until > now}
-        self.settled = min(self._missing, default=self.last + 1) - 1
+        self.settled = self._settled()
         return found
+
+    def _settled(self) -> int:
+        return min(self._missing, default=self.last + 1) - 1
 
 
 def start(store: Store) -> Feed:
-    """A feed from now on."""
+    """A feed from now on, and of what has been written by now but comes into sight later."""
     with store.read() as tx:
         last = tx.conn.execute(select(func.max(events.c.seq))).scalar() or 0
-    return Feed(store, last)
+        first = max(0, last - MOST_MISSING)
+        seen = tx.conn.execute(select(events.c.seq).where(events.c.seq > first)).scalars().all()
+    return Feed(store, last, missing=set(range(min(seen, default=last), last)).difference(seen))
 
 
 def between(store: Store, after: int, until: int, limit: int) -> Sequence[Entry]:
