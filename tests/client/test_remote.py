@@ -77,7 +77,7 @@ class TestRestart:
         with Runyard(url=server.url, token=server.token) as yard, ThreadPoolExecutor() as pool:
             job = yard.submit(["true"])
             waiting = pool.submit(yard.wait, job)
-            eventually(lambda: server.place.newsroom.is_waited_for)
+            eventually(lambda: server.place.newsroom.is_watched)
             server.stop()
             work(home)
             assert not waiting.done()

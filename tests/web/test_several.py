@@ -88,7 +88,7 @@ class TestWait:
         began = time.monotonic()
         waiting = threading.Thread(target=wait)
         waiting.start()
-        eventually(lambda: here.newsroom.is_waited_for)
+        eventually(lambda: here.newsroom.is_watched)
         for job in jobs:
             assert ended == []
             ok(member.delete(f"{API}/jobs/{job}"))
@@ -121,7 +121,7 @@ class TestWait:
             target=lambda: ended.append(asked(member, "wait", job["id"], seconds=30))
         )
         waiting.start()
-        eventually(lambda: here.newsroom.is_waited_for)
+        eventually(lambda: here.newsroom.is_watched)
         here.stop()
         waiting.join()
 

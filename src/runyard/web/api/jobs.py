@@ -14,7 +14,7 @@ from runyard.domain.explanation import Explanation
 from runyard.domain.job import Attempt, Job, JobSpec, Priority, State
 from runyard.domain.listing import JobFilter
 from runyard.execution import logs
-from runyard.web import live
+from runyard.web import following, live
 from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
 from runyard.web.params import AnyBatch, Cursor, JobId, Limit, Text
@@ -195,8 +195,8 @@ async def read_logs(
     if follow:
         last = request.headers.get("last-event-id")
         if last is None and attempt is not None:
-            last = live.position(job, attempt, offset, stderr_offset)
-        pieces = live.follow_logs(request.app.state.newsroom, jobs, job.id, last)
+            last = following.position(job, attempt, offset, stderr_offset)
+        pieces = following.follow_logs(request.app.state.newsroom, jobs, job.id, last)
         return live.stream(pieces, await live.in_thread(pass_of, request))
     files = jobs.log_paths(job, attempt, step)
     out = await live.in_thread(logs.piece, files.stdout, offset, limit)
