@@ -17,6 +17,7 @@ from tests.cli.running import (
     task,
     write,
 )
+from tests.support.commands import call
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -236,3 +237,12 @@ def test_a_task_may_need_a_job_that_exists() -> None:
     done = run(write([task("third", "true", failed["id"])]))
     assert done.returncode == 1
     assert f"needs {failed['id']}, which did not pass" in done.stdout
+
+
+def test_the_batch_has_what_its_file_says_of_it() -> None:
+    done = run(write([task("a")], description="all of it\x1b[31m"), "--json")
+
+    batch = json.loads(done.stdout)["batch"]
+    assert batch["description"] == "all of it\x1b[31m"
+    shown = call("status", batch["id"]).out.splitlines()
+    assert shown[1] == "about:      all of it\ufffd[31m"

@@ -224,6 +224,14 @@ class TestSubmitBatch:
         assert (batch.total, batch.state) == (0, "passed")
         assert yard.wait(batch) == []
 
+    def test_it_may_say_what_it_is(self, yard: Runyard) -> None:
+        batch = yard.submit_batch([{"command": "x"}], name="n", description="every night")
+
+        assert yard.get_batch(batch).description == "every night"
+        for name, description in (("x" * 301, ""), ("a\0", ""), ("", "x" * 10_001)):
+            with pytest.raises(InvalidRequest, match="characters of Unicode without NUL"):
+                yard.submit_batch([{"command": "x"}], name=name, description=description)
+
 
 class TestLooking:
     def test_a_job_may_be_named_by_itself_its_id_or_a_prefix(self, yard: Runyard) -> None:

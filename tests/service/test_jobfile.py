@@ -227,6 +227,8 @@ def test_keys_with_x_hold_what_anchors_name() -> None:
         (tasks(defaults={"timout": 1}), "defaults: unknown field 'timout': did you mean 'timeout'"),
         (tasks({}, defaults={"timeout": 0}), "defaults.timeout: input should be greater than 0"),
         (tasks(name=3), "name: must be text, not a number: put it into quotes"),
+        (tasks(description=[]), "description: must be text, not a list"),
+        (tasks(description="x" * 10_001), "description: must be at most 10000 characters"),
         (tasks(name="x" * 301), "name: must be at most 300 characters"),
         ({"tasks": [3]}, "tasks[0]: must be an object, not a number"),
         ({"tasks": [{}]}, "tasks[0]: has no name"),

@@ -72,8 +72,12 @@ class Foreground(Run, Observer):
     def started(self) -> None:
         # Before, a signal ends us as it ends any program: there is nothing to cancel yet.
         self.signals.listen()
-        jobs, name = self._here.jobs, self.file.name
-        batch = jobs.submit_batch(self.file.specs, name=name, pool=self._worker.pool)
+        batch = self._here.jobs.submit_batch(
+            self.file.specs,
+            name=self.file.name,
+            description=self.file.description,
+            pool=self._worker.pool,
+        )
         self._batch_id = batch.id
         with self._here.store.read() as tx:
             self.board.place(views.seqs_of(tx, [batch.id]))

@@ -203,6 +203,8 @@ def _attempt(attempt: Attempt) -> str:
 
 def _print_batch(batch: Batch) -> None:
     click.echo(f"{'batch:':<12}{batch.id} {printable(batch.name)}".rstrip())
+    if batch.description:
+        click.echo(f"{'about:':<12}{printable(batch.description)}")
     click.echo(f"{'state:':<12}{coloured(batch.state)}")
     for word in ("total", "passed", "failed", "skipped", "cancelled", "running", "waiting"):
         click.echo(f"{word + ':':<12}{getattr(batch, word)}")

@@ -61,6 +61,7 @@ class AsyncRunyard:
         matrix: Mapping[str, Sequence[object]] | None = None,
         exclude: Sequence[Mapping[str, object]] | None = None,
         name: str = "",
+        description: str = "",
         idempotency_key: str | None = None,
     ) -> Batch:
         """Save many jobs in one transaction: all of them, or on any error none."""
@@ -69,6 +70,7 @@ class AsyncRunyard:
             matrix=matrix,
             exclude=exclude,
             name=name,
+            description=description,
             idempotency_key=idempotency_key,
         )
         return await self._driver.run(ask)

@@ -104,6 +104,7 @@ class Runyard:
         matrix: Mapping[str, Sequence[object]] | None = None,
         exclude: Sequence[Mapping[str, object]] | None = None,
         name: str = "",
+        description: str = "",
         idempotency_key: str | None = None,
     ) -> Batch:
         """Save many jobs in one transaction: all of them, or on any error none.
@@ -120,6 +121,7 @@ class Runyard:
             matrix=matrix,
             exclude=exclude,
             name=name,
+            description=description,
             idempotency_key=idempotency_key,
         )
         self._ensure_worker()

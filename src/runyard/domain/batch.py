@@ -6,6 +6,9 @@ from pydantic import BaseModel
 
 from runyard.domain.job import State, Timestamp
 
+LONGEST_NAME = 300  # characters
+LONGEST_DESCRIPTION = 10_000
+
 
 class Batch(BaseModel):
     """Counters of a batch. ``seconds`` is wall time since submission, to the end once it is over.

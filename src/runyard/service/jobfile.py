@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from runyard.domain import parameters as declarations
+from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME
 from runyard.domain.job import ALIASES, JobSpec, Kind
 from runyard.domain.matrix import Matrix, fan_out
 from runyard.domain.placeholders import Values, Wrong, filled
@@ -83,7 +84,7 @@ def load(
     here = Directories(documents.directory_of(path), documents.directory_of(documents.STDIN))
     found = parse(document, here, parameters)
     name = "" if path == documents.STDIN else one_line(Path(path).stem)
-    return found if found.name else replace(found, name=name[:300])
+    return found if found.name else replace(found, name=name[:LONGEST_NAME])
 
 
 def parse(
@@ -131,13 +132,9 @@ def _job_file(top: Any, directories: Directories, given: Values) -> JobFile:
     made, origins = _made(drafts, values)
     specs = [_spec(drafts[n], one, directories) for n, one in zip(origins, made, strict=True)]
     jobgraph.check(specs, [f"{word}[{n}]" for n in origins])
-    name = batch_name(filled(top.get("name"), values), "name")
-    return JobFile(name, specs, _description(filled(top.get("description"), values)))
-
-
-def _description(given: Any) -> str:
-    """What the file says about itself, if that is text at all."""
-    return given.replace("\0", "") if isinstance(given, str) else ""
+    name = _text(filled(top.get("name"), values), "name", LONGEST_NAME)
+    about = _text(filled(top.get("description"), values), "description", LONGEST_DESCRIPTION)
+    return JobFile(name, specs, about)
 
 
 def _values(declared: Any, given: Values) -> Values:
@@ -148,15 +145,15 @@ def _values(declared: Any, given: Values) -> Values:
         raise Fault(f"{spelled(wrong.place)}: {wrong}" if wrong.place else str(wrong)) from None
 
 
-def batch_name(name: Any, word: str) -> str:
-    """A name for a batch, or "" for None; ``word`` is what gives it."""
-    if name is None:
+def _text(given: Any, word: str, longest: int) -> str:
+    """A text about a batch, or "" for None; ``word`` is what gives it."""
+    if given is None:
         return ""
-    if not isinstance(name, str):
-        raise _wrong((word,), "text", name)
-    if len(name) > 300 or "\0" in name or not documents.is_unicode(name):
-        raise Fault(f"{word}: must be at most 300 characters of Unicode without NUL")
-    return name
+    if not isinstance(given, str):
+        raise _wrong((word,), "text", given)
+    if len(given) > longest or "\0" in given or not documents.is_unicode(given):
+        raise Fault(f"{word}: must be at most {longest} characters of Unicode without NUL")
+    return given
 
 
 def _tasks_key(top: Mapping[str, Any]) -> str:
@@ -380,6 +377,6 @@ def named(found: JobFile, name: str | None) -> JobFile:
     if name is None:
         return found
     try:
-        return replace(found, name=batch_name(name, "--name"))
+        return replace(found, name=_text(name, "--name", LONGEST_NAME))
     except Fault as fault:
         raise InvalidJobFile(str(fault)) from None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from runyard.config import Home
-from runyard.domain.batch import Batch
+from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, Batch
 from runyard.domain.event import Event
 from runyard.domain.ids import batch_id, is_batch_id
 from runyard.domain.job import Attempt, Job, JobSpec
@@ -83,6 +83,8 @@ class Jobs:
         """Save many jobs at once; they may depend on each other by name. A job may be a spec, or
         the fields of one and a ``matrix``; the batch's is for those that have none."""
         specs = drafts.expanded(jobs, matrix, exclude)
+        submission.check_text("name", name, LONGEST_NAME)
+        submission.check_text("description", description, LONGEST_DESCRIPTION)
         rows = self._prepare(specs, org_id)
         key = submission.key_for(rows, idempotency_key)
         org = rows[0].org_id if rows else self._org(org_id)

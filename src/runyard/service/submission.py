@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from runyard.domain import graph
 from runyard.domain.ids import job_ids
 from runyard.domain.job import JobSpec
+from runyard.errors import InvalidRequest
 from runyard.policy.estimate import or_unknown
+from runyard.service.documents import is_unicode
 from runyard.store.durations import Key
 from runyard.store.submit import IdempotencyKey, NewJob
 
@@ -36,6 +38,12 @@ def prepare(
     if wanted:
         _link(rows, names, wanted)
     return rows
+
+
+def check_text(what: str, text: str, longest: int) -> None:
+    """Raises ``InvalidRequest`` for a text about a batch that cannot be kept."""
+    if len(text) > longest or "\0" in text or not is_unicode(text):
+        raise InvalidRequest(f"{what}: at most {longest} characters of Unicode without NUL")
 
 
 def key_for(rows: Sequence[NewJob], key: str | None) -> IdempotencyKey | None:
