@@ -232,6 +232,25 @@ class TestSubmitBatch:
             with pytest.raises(InvalidRequest, match="characters of Unicode without NUL"):
                 yard.submit_batch([{"command": "x"}], name=name, description=description)
 
+    @pytest.mark.parametrize("more", [{}, {"depends_on": ["first"]}, {"matrix": {"os": ["a"]}}])
+    def test_the_job_with_a_fault_is_named(self, yard: Runyard, more: dict[str, object]) -> None:
+        jobs = [{"name": "first", "command": "x"}, {"command": "x", "timeout": -1, **more}]
+        with pytest.raises(InvalidRequest, match=r"^jobs\[1\]\.timeout: Input should be greater"):
+            yard.submit_batch(jobs)
+
+        jobs[1]["name"] = "second"
+        with pytest.raises(InvalidRequest, match=r"^jobs\[1\] \('second.*'\)\.timeout: Input"):
+            yard.submit_batch(jobs)
+
+    def test_a_key_of_one_of_its_jobs_is_refused(self, yard: Runyard) -> None:
+        """It would not keep the job from being submitted twice."""
+        for job in (
+            {"command": "x", "idempotency_key": "k"},
+            JobSpec(command="x", idempotency_key="k"),
+        ):
+            with pytest.raises(InvalidRequest, match="key belongs to a submission as a whole"):
+                yard.submit_batch([{"command": "x"}, job])
+
 
 class TestLooking:
     def test_a_job_may_be_named_by_itself_its_id_or_a_prefix(self, yard: Runyard) -> None:

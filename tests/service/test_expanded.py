@@ -65,14 +65,14 @@ def test_jobs_without_are_not_kept() -> None:
 @pytest.mark.parametrize(
     ("jobs", "sentence"),
     [
-        ([job("t", matrix={"a": "x"})], "job 't': matrix.a: must be a list of values"),
+        ([job("t", matrix={"a": "x"})], "jobs[0] ('t'): matrix.a: must be a list of values"),
         ([job("", matrix={"a": []})], "jobs[0]: matrix.a: has no values"),
-        ([job("t", matrix={}, exclude=[{"b": "x"}])], "job 't': exclude[0]: the matrix has no"),
+        ([job("t", matrix={}, exclude=[{"b": "x"}])], "jobs[0] ('t'): exclude[0]: the matrix"),
         ([job("t", matrix=AXES, cwd="", working_dir="")], "working_dir and cwd mean the same"),
-        ([job("t", matrix=AXES, timeout="{os}")], "timeout: Input should be a valid number"),
-        ([job("t", matrix=AXES, timeut=3)], "timeut: Extra inputs are not permitted"),
-        ([job("t", matrix=AXES, labels=[])], "labels: Input should be a valid dictionary"),
-        ([job("t", matrix=AXES, depends_on="t")], "depends_on: Input should be a valid list"),
+        ([job("t", matrix=AXES, timeout="{os}")], "jobs[0] ('t linux').timeout: Input should"),
+        ([job("t", matrix=AXES, timeut=3)], "jobs[0] ('t linux'): unknown field 'timeut': did"),
+        ([job("t", matrix=AXES, labels=[])], "jobs[0] ('t linux').labels: Input should be"),
+        ([job("t", matrix=AXES, depends_on="t")], "jobs[0] ('t linux').depends_on: Input"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(jobs: list[dict[str, Any]], sentence: str) -> None:

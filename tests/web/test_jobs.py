@@ -57,6 +57,29 @@ def test_several_jobs_are_submitted_or_none(member: httpx.Client) -> None:
     assert len(ok(member.get(f"{API}/jobs"))["jobs"]) == 2
 
 
+def test_of_several_jobs_none_has_a_key_of_its_own(member: httpx.Client) -> None:
+    answer = member.post(f"{API}/jobs", json=[TRUE, {"command": "x", "idempotency_key": "k"}])
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("jobs[1]: an idempotency key belongs to a submission")
+    assert ok(member.get(f"{API}/jobs"))["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"command": "x", "timeout": -1}, ["body", "timeout"]),
+        ([{"command": "x"}, {"command": "x", "nope": 1}], ["body", 1, "nope"]),
+        ([], ["body"]),
+    ],
+)
+def test_a_fault_is_told_once_and_where_it_is(
+    member: httpx.Client, body: Any, place: list[str | int]
+) -> None:
+    answer = member.post(f"{API}/jobs", json=body)
+    assert answer.status_code == 422
+    assert [fault["loc"] for fault in answer.json()["detail"]] == [place]
+
+
 def test_pages_follow_each_other(member: httpx.Client) -> None:
     ids = [submit(member)["id"] for _ in range(5)][::-1]
     found: list[str] = []

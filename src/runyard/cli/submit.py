@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -92,7 +93,8 @@ def submit_command(
     matrix, exclude = dict(options.pop("matrix")), options.pop("exclude")
     fields = _fields(command, options)
     if matrix or exclude:
-        _submit_matrix({**fields, "matrix": matrix, "exclude": exclude}, config_path, wait, as_json)
+        axes = {"matrix": matrix, "exclude": exclude}
+        _submit_matrix(fields, axes, config_path, wait, as_json)
         return
     spec = drafts.validated(fields)
     configfile.load(config_path)  # a worker that is started now could only die of its faults
@@ -116,7 +118,11 @@ def submit_command(
 
 
 def _submit_matrix(
-    fields: dict[str, Any], config_path: str | None, wait: bool, as_json: bool
+    fields: dict[str, Any],
+    axes: Mapping[str, Any],
+    config_path: str | None,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """The same for many at once: the batch is what there is to see."""
     configfile.load(config_path)
@@ -124,7 +130,7 @@ def _submit_matrix(
         if wanted := fields.get("depends_on"):
             fields["depends_on"] = here.jobs.full_ids(wanted)
         name, key = fields.get("name", ""), fields.pop("idempotency_key", None)
-        batch = here.jobs.submit_batch([fields], name=name, idempotency_key=key)
+        batch = here.jobs.submit_batch([fields], **axes, name=name, idempotency_key=key)
         batch_to_the_end(here, batch, wait=wait, as_json=as_json)
 
 

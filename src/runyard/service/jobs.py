@@ -61,7 +61,7 @@ class Jobs:
 
     def submit_many(self, specs: Iterable[JobSpec]) -> list[Job]:
         """Save several jobs at once that are no batch; they may depend on each other by name."""
-        rows = self._prepare(specs)
+        rows = self._prepare(drafts.expanded(specs))
         if not rows:
             raise InvalidRequest("there is no job to submit")
         self._save(rows, None)

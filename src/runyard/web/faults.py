@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -119,7 +120,15 @@ def unprocessable(request: Request, error: Exception) -> JSONResponse:
     """Without what was sent: it may be a secret, huge, or nothing that JSON can hold."""
     assert isinstance(error, RequestValidationError)
     places = [
-        {"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
+        {"loc": _place(fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
         for fault in error.errors()
     ]
     return JSONResponse({"detail": places[:20]}, 422)
+
+
+def _place(loc: Sequence[str | int]) -> list[str | int]:
+    """As whoever asked sees it: without which of its forms a body was taken for."""
+    return [*loc[:1], *loc[2:]] if tuple(loc[:2]) in _FORMS else list(loc)
+
+
+_FORMS = {("body", "one"), ("body", "many")}

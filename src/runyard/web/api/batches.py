@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from runyard.domain.batch import Batch
+from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, Batch
 from runyard.domain.job import Job, ShortText
 from runyard.domain.job import Text as Words
 from runyard.domain.listing import JobFilter
@@ -25,8 +25,8 @@ class NewBatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Words = Field(default="", max_length=300)
-    description: Words = Field(default="", max_length=10_000)
+    name: Words = Field(default="", max_length=LONGEST_NAME)
+    description: Words = Field(default="", max_length=LONGEST_DESCRIPTION)
     org_id: ShortText | None = None
     idempotency_key: ShortText | None = None
     matrix: dict[str, list[Any]] | None = None

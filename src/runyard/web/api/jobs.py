@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
@@ -53,8 +53,18 @@ AttemptNumber = Annotated[int | None, Query(ge=-(2**31), le=2**31, description="
 JobList = Annotated[list[JobSpec], Field(min_length=1, max_length=MOST_JOBS)]
 
 
+def _one_or_many(body: object) -> str:
+    return "many" if isinstance(body, list) else "one"
+
+
+# Told apart first, so that a fault of one is not also one of the other.
+OneOrMany = Annotated[
+    Annotated[JobSpec, Tag("one")] | Annotated[JobList, Tag("many")], Discriminator(_one_or_many)
+]
+
+
 @router.post("", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422, 429))
-def submit(here: Here, caller: Caller, body: JobSpec | JobList) -> Job | JobPage:
+def submit(here: Here, caller: Caller, body: OneOrMany) -> Job | JobPage:
     """Submit one job, or several at once, all of them or none."""
     jobs = here.jobs(caller)
     if isinstance(body, JobSpec):
