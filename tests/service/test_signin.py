@@ -7,16 +7,20 @@ import json
 
 import jwt
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from runyard.clock import ManualClock
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Conflict, Forbidden, InvalidRequest, LimitReached, NotAuthenticated
+from runyard.service import credentials
 from runyard.service.accounts import LINK_SECONDS, Accounts
 from runyard.service.credentials import Signer
 from runyard.service.signin import (
     ACCESS_SECONDS,
     FREE_TRIES,
     GRACE_SECONDS,
+    LONGEST_PAUSE,
     SESSION_SECONDS,
     SignIn,
 )
@@ -60,17 +64,93 @@ def test_a_wrong_password_and_an_unknown_name_look_the_same(sign_in: SignIn, nam
         sign_in.by_password(name, "wrong horse", HERE)
 
 
-def test_guessing_is_slowed_down(sign_in: SignIn, clock: ManualClock) -> None:
-    for _ in range(FREE_TRIES["user"]):
+@pytest.mark.parametrize("password", ["wrong horse", PASSWORD, "x" * 1500, ""])
+def test_no_clock_tells_whether_there_is_a_user(
+    sign_in: SignIn, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    """Hashing takes nearly all of the time: as much is hashed whoever is tried."""
+    accounts.add("lin", Role.MEMBER)  # without a password
+    accounts.add("dis", Role.MEMBER, password=PASSWORD)
+    accounts.disable("dis")
+    checks = 0
+
+    class Counting(Argon2Hasher):
+        def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
+            nonlocal checks
+            checks += 1
+            return super().verify(password, hash)
+
+    cheap = PasswordHash((Counting(time_cost=1, memory_cost=8, parallelism=1),))
+    monkeypatch.setattr(credentials, "_hasher", lambda: cheap)
+    wrong = "y" + password[1:]
+    tried = {"max": wrong, "nobody": password, "lin": password, "dis": password}
+    made = []
+    for name, guess in tried.items():
         with pytest.raises(NotAuthenticated):
-            sign_in.by_password("max", "wrong horse", HERE)
+            sign_in.by_password(name, guess, HERE)
+        made.append(checks)
+        checks = 0
+    assert len(set(made)) == 1, made
+
+
+def fail(sign_in: SignIn, times: int, name: str = "max", address: str = HERE) -> None:
+    for _ in range(times):
+        with pytest.raises(NotAuthenticated):
+            sign_in.by_password(name, "wrong horse", address)
+
+
+def test_guessing_is_slowed_down(sign_in: SignIn, clock: ManualClock) -> None:
+    fail(sign_in, FREE_TRIES["pair"])
     with pytest.raises(LimitReached) as refused:
-        sign_in.by_password("max", PASSWORD, "192.0.2.8")  # from elsewhere, too
+        sign_in.by_password("max", PASSWORD, HERE)
     assert refused.value.retry_after == pytest.approx(1.0, abs=0.5)
     clock.advance(1.5)
     sign_in.by_password("max", PASSWORD, HERE)
-    with pytest.raises(NotAuthenticated):  # and what failed before is forgotten
-        sign_in.by_password("max", "wrong horse", HERE)
+    fail(sign_in, FREE_TRIES["pair"])  # and what failed before is forgotten
+
+
+def test_nobody_shuts_somebody_out(sign_in: SignIn) -> None:
+    """Who guesses a name keeps its owner waiting neither where they came from before nor, as long
+    as it is from one place, anywhere else."""
+    sign_in.by_password("max", PASSWORD, HERE)
+    fail(sign_in, FREE_TRIES["pair"], address="198.51.100.1")
+    with pytest.raises(LimitReached):
+        sign_in.by_password("max", PASSWORD, "198.51.100.1")
+    sign_in.by_password("max", PASSWORD, "192.0.2.8")
+    for number in range(FREE_TRIES["user"] - FREE_TRIES["pair"]):
+        fail(sign_in, 1, address=f"203.0.113.{number}")
+    with pytest.raises(LimitReached):
+        sign_in.by_password("max", PASSWORD, "192.0.2.9")
+    sign_in.by_password("max", PASSWORD, HERE)
+    sign_in.by_password("max", PASSWORD, "192.0.2.8")
+
+
+def test_a_name_is_guessed_slowly_from_however_many_places(
+    sign_in: SignIn, clock: ManualClock
+) -> None:
+    """And it is not much that whoever comes from a new place has to wait."""
+    for number in range(FREE_TRIES["user"]):
+        fail(sign_in, 1, address=f"203.0.113.{number}")
+    tried = 0
+    pauses = [0.0]
+    for number in range(1000):
+        try:
+            sign_in.by_password("max", "wrong horse", f"198.51.100.{number % 250}")
+        except NotAuthenticated:
+            tried += 1
+        except LimitReached as refused:
+            pauses.append(refused.retry_after or 0.0)
+        clock.advance(3.6)
+    assert 0 < max(pauses) <= LONGEST_PAUSE["user"]
+    assert tried < 3600 / LONGEST_PAUSE["user"] + 10
+
+
+def test_coming_in_does_not_give_others_new_tries(sign_in: SignIn) -> None:
+    for number in range(FREE_TRIES["user"]):
+        sign_in.by_password("max", PASSWORD, f"192.0.2.{number}")
+        fail(sign_in, 1, address=f"203.0.113.{number}")
+    with pytest.raises(LimitReached):
+        sign_in.by_password("max", "wrong horse", "198.51.100.1")
 
 
 def test_one_address_cannot_try_many_names(sign_in: SignIn) -> None:

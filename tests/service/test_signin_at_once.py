@@ -54,8 +54,8 @@ def test_guessing_in_parallel_is_slowed_down_too(accounts: Accounts, sign_in: Si
     accounts.add("max", Role.MEMBER, password=PASSWORD)
     guesses = [lambda: sign_in.by_password("max", "wrong horse", HERE)] * 16
     assert together(*guesses) == {
-        "NotAuthenticated": FREE_TRIES["user"],
-        "LimitReached": 16 - FREE_TRIES["user"],
+        "NotAuthenticated": FREE_TRIES["pair"],
+        "LimitReached": 16 - FREE_TRIES["pair"],
     }
 
 
@@ -86,10 +86,10 @@ def test_failures_are_forgiven_in_time(
     accounts: Accounts, sign_in: SignIn, clock: ManualClock
 ) -> None:
     accounts.add("max", Role.MEMBER, password=PASSWORD)
-    for _ in range(FREE_TRIES["user"]):
+    for _ in range(FREE_TRIES["pair"]):
         assert outcome(lambda: sign_in.by_password("max", "wrong", HERE)) == "NotAuthenticated"
     clock.advance(users.FORGIVEN_SECONDS + 1)
-    for _ in range(FREE_TRIES["user"]):
+    for _ in range(FREE_TRIES["pair"]):
         assert outcome(lambda: sign_in.by_password("max", "wrong", HERE)) == "NotAuthenticated"
     assert outcome(lambda: sign_in.by_password("max", "wrong", HERE)) == "LimitReached"
 

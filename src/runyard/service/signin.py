@@ -17,14 +17,20 @@ ACCESS_SECONDS = 15 * 60.0
 SESSION_SECONDS = 14 * 86400.0
 # In which a renewal may be repeated: its answer may have been lost on the way.
 GRACE_SECONDS = 10.0
-# Tries before a pause, by what is tried; many people may share one address.
-FREE_TRIES = {"user": 5, "address": 25}
-LONGEST_PAUSE = 900.0
+# Failed tries before a pause, and the longest pause in seconds, by what they have in common: who
+# guesses one name from one place is soon stopped; many people may share an address; and a name that
+# is guessed from many places is braked, but not for those who come from where they came before:
+# else anybody could shut anybody out.
+FREE_TRIES = {"pair": 5, "address": 25, "user": 25}
+LONGEST_PAUSE = {"pair": 900.0, "address": 900.0, "user": 60.0}
 # Each check of a password takes tens of megabytes, on purpose: so many are made at once, and so
 # many at most wait for it, since a crowd that signs in must not keep all others waiting.
 _CHECKING = threading.BoundedSemaphore(4)
 _CROWD = threading.BoundedSemaphore(20)
 USED_SECONDS = 60.0  # how exactly the last use of a token is noted
+
+# What a try is counted by: the kind, and which.
+Tries = list[tuple[str, str]]
 
 WRONG = "the name or the password is wrong"
 
@@ -49,27 +55,33 @@ class SignIn:
 
     def by_password(self, name: str, password: str, address: str) -> SignedIn:
         """Raises ``NotAuthenticated``; ``LimitReached`` after too many tries."""
-        return self._open(self._known(name, password, address), address, "password")
+        user, tries = self._known(name, password, address)
+        return self._open(user, tries, address, "password")
 
     def prove(self, name: str, password: str, address: str) -> None:
         """Raises what ``by_password`` does, but opens nothing: for what only they may do who know
         the password, though they are in already."""
-        self._known(name, password, address)
-        self._store.write(lambda tx: users.succeeded(tx, name, _network(address)))
+        _, tries = self._known(name, password, address)
+        self._store.write(lambda tx: _forgive(tx, tries))
 
-    def _known(self, name: str, password: str, address: str) -> User:
-        def work(tx: Tx) -> users.Identity | None:
-            _count_try(tx, "user", name)
-            _count_try(tx, "address", _network(address))
+    def _known(self, name: str, password: str, address: str) -> tuple[User, Tries]:
+        """Whose name and password these are, and which tries were counted for that."""
+        network = _network(address)
+
+        def work(tx: Tx) -> tuple[users.Identity | None, Tries]:
+            tries = [("address", network), ("pair", f"{network} {name}")]
+            if not users.came_from(tx, name, network):
+                tries.append(("user", name))
+            _count(tx, tries)
             try:
-                return users.named(tx, name)
+                return users.named(tx, name), tries
             except NotFound:
-                return None
+                return None, tries
 
         if not _CROWD.acquire(blocking=False):
             raise LimitReached("too many sign in at this moment: try again", retry_after=1.0)
         try:
-            found = self._store.write(work)
+            found, tries = self._store.write(work)
             # Outside of the transaction, since it takes long, on purpose.
             with _CHECKING:
                 is_right = credentials.is_password(password, found.password_hash if found else None)
@@ -79,19 +91,21 @@ class SignIn:
             nobody = Actor(name, address=address)
             self._store.write(lambda tx: audit.note(tx, nobody, "sign_in.failed", name))
             raise NotAuthenticated(WRONG)
-        return found.user
+        return found.user, tries
 
     def by_link(self, secret: str, address: str) -> SignedIn:
         """Use up a link. Raises ``NotAuthenticated``."""
 
+        tries = [("address", _network(address))]
+
         def work(tx: Tx) -> User | None:
-            _count_try(tx, "address", _network(address))
+            _count(tx, tries)
             return users.take_link(tx, digest(secret))
 
         user = self._store.write(work)
         if user is None:
             raise NotAuthenticated("this link has been used, or its time is over")
-        return self._open(user, address, "link")
+        return self._open(user, tries, address, "link")
 
     def renew(self, refresh_token: str, address: str) -> SignedIn:
         """Trade a refresh token for new ones. Whoever repeats it at once gets the same again. One
@@ -162,13 +176,14 @@ class SignIn:
             self._store.write(lambda tx: users.used_token(tx, token_id), relaxed=True)
         return actor_of(user, address, scope)
 
-    def _open(self, user: User, address: str, how: str) -> SignedIn:
+    def _open(self, user: User, tries: Tries, address: str, how: str) -> SignedIn:
         session_id, secret = credentials.new_id(), credentials.new_secret()
 
         def work(tx: Tx) -> None:
-            users.succeeded(tx, user.name, _network(address))
+            _forgive(tx, tries)
             until = tx.now + SESSION_SECONDS
-            users.open_session(tx, session_id, user.id, digest(secret), address, until)
+            where = _network(address)
+            users.open_session(tx, session_id, user.id, digest(secret), where, until)
             audit.note(tx, actor_of(user, address), "sign_in", user.name, {"by": how})
 
         self._store.write(work)
@@ -191,16 +206,27 @@ def _parts(refresh_token: str) -> tuple[str, str]:
     return session_id, secret
 
 
-def _count_try(tx: Tx, kind: str, name: str) -> None:
+def _count(tx: Tx, tries: Tries) -> None:
     """Let nobody guess: after some failures, each doubles the pause before the next try. A try
     counts as failed from its beginning, so that many at once do not get around the pause."""
-    failures, at = users.count_try(tx, kind, name)
-    beyond = failures - FREE_TRIES[kind]
-    if beyond < 0:
-        return
-    left = at + min(LONGEST_PAUSE, 2.0 ** min(beyond, 20)) - tx.now
-    if left > 0:
-        raise LimitReached(f"too many failed tries: wait {left:.0f} s", retry_after=left)
+    for kind, name in tries:
+        failures, at = users.count_try(tx, kind, name)
+        beyond = failures - FREE_TRIES[kind]
+        if beyond < 0:
+            continue
+        left = at + min(LONGEST_PAUSE[kind], 2.0 ** min(beyond, 20)) - tx.now
+        if left > 0:
+            raise LimitReached(f"too many failed tries: wait {left:.0f} s", retry_after=left)
+
+
+def _forgive(tx: Tx, tries: Tries) -> None:
+    """Tries that succeeded. Whoever knows the password may have mistyped it before; what others
+    tried, from the same address or for the same name, stays counted."""
+    for kind, name in tries:
+        if kind == "pair":
+            users.forget_tries(tx, kind, name)
+        else:
+            users.take_back_try(tx, kind, name)
 
 
 def _network(address: str) -> str:

@@ -65,7 +65,8 @@ api_tokens = Table(
     Index("ix_api_tokens_user_id", "user_id"),
 )
 
-# Attempts to sign in that failed, in a row, of a user's name and from an address.
+# Attempts to sign in that failed, in a row: for a name (``user``), from an address, and for the
+# name from the address (``pair``).
 login_failures = Table(
     "login_failures",
     metadata,
@@ -73,7 +74,7 @@ login_failures = Table(
     Column("name", String, primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("at", Double, nullable=False),
-    CheckConstraint("kind IN ('user', 'address')", name="kind"),
+    CheckConstraint("kind IN ('user', 'address', 'pair')", name="kind"),
 )
 
 audit = Table(

@@ -293,9 +293,22 @@ def count_try(tx: Tx, kind: str, name: str) -> tuple[int, float]:
     return failures, row.at
 
 
-def succeeded(tx: Tx, name: str, address: str) -> None:
-    """A user signed in: what they tried before is forgotten; of the address, which may be that of
-    many, only this try."""
-    tx.conn.execute(delete(login_failures).filter_by(kind="user", name=name))
-    query = update(login_failures).filter_by(kind="address", name=address)
+def forget_tries(tx: Tx, kind: str, name: str) -> None:
+    """Count none of these tries any more."""
+    tx.conn.execute(delete(login_failures).filter_by(kind=kind, name=name))
+
+
+def take_back_try(tx: Tx, kind: str, name: str) -> None:
+    """Count one try less."""
+    query = update(login_failures).filter_by(kind=kind, name=name)
     tx.conn.execute(query.values(failures=login_failures.c.failures - 1))
+
+
+def came_from(tx: Tx, name: str, address: str) -> bool:
+    """Whether this user has signed in from there, as far as sessions are remembered."""
+    query = (
+        select(sessions.c.id)
+        .join_from(sessions, users)
+        .where(users.c.name == name, sessions.c.address == address)
+    )
+    return tx.conn.execute(query.limit(1)).first() is not None

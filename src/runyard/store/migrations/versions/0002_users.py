@@ -31,7 +31,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.CheckConstraint("kind IN ('user', 'address')", name=op.f("ck_login_failures_kind")),
+        sa.CheckConstraint(
+            "kind IN ('user', 'address', 'pair')", name=op.f("ck_login_failures_kind")
+        ),
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_login_failures")),
     )
     op.create_table(
