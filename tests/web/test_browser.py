@@ -209,6 +209,23 @@ def test_the_keyboard_is_enough(chromium: Browser, here: Serving) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
+def test_a_link_signs_in_with_one_click(chromium: Browser, here: Serving, width: int) -> None:
+    here.accounts.add("ada", Role.ADMIN)
+    address = f"/login?link={here.accounts.login_link('ada')}&next=/jobs"
+    with opened(chromium, here.url, width) as preview:
+        preview.goto(address)
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        _shoot(preview, "link", width)
+    with opened(chromium, here.url, width) as page:
+        page.goto(address)
+        expect(page.get_by_role("button", name="Sign in")).to_be_focused()
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("/jobs")
+        page.goto(address)
+        expect(page.get_by_role("alert")).to_contain_text("This link has been used")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
 def test_a_question_is_seen_whole(chromium: Browser, here: Serving, width: int) -> None:
     here.user("ada", Role.ADMIN)
     with opened(chromium, here.url, width) as page:

@@ -67,13 +67,37 @@ def test_a_link_signs_in_once(here: Serving) -> None:
     here.accounts.add("ada", Role.ADMIN)
     link = here.accounts.login_link("ada")
     with browser(here.url) as one:
-        answer = one.get(f"/login?link={link}")
+        answer = one.follow(link)
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         assert "Overview" in one.get("/").text
     with browser(here.url) as other:
-        answer = other.get(f"/login?link={link}")
-        assert answer.status_code == 401
-        assert "has been used" in answer.text
+        for answer in (
+            other.get(f"/login?link={link}"),
+            other.client.post("/login/link", data={"link": link}),
+        ):
+            assert answer.status_code == 401
+            assert "has been used" in answer.text
+
+
+@on_sqlite
+def test_looking_at_a_link_does_not_use_it_up(here: Serving) -> None:
+    """As programs do that show what is behind an address, and those that look for viruses."""
+    here.accounts.add("ada", Role.ADMIN)
+    link = here.accounts.login_link("ada")
+    with browser(here.url) as preview:
+        for _ in range(30):
+            answer = preview.get(f"/login?link={link}&next=//evil.example")
+            assert answer.status_code == 200
+            assert "signs you in as <b>ada</b>" in answer.text
+            assert "evil" not in answer.text.partition("<main")[2]
+            assert "set-cookie" not in answer.headers
+            assert "form-action 'self'" in answer.headers["content-security-policy"]
+        evil = {"Origin": "https://evil.example"}
+        for headers in (evil, {"Sec-Fetch-Site": "cross-site"}):
+            answer = preview.client.post("/login/link", data={"link": link}, headers=headers)
+            assert answer.status_code == 403
+    with browser(here.url) as ada:
+        assert ada.follow(link).status_code == 303
 
 
 @on_sqlite

@@ -177,7 +177,7 @@ def test_users_are_added_changed_and_let_in(here: Serving, ada: Browser) -> None
     link = re.search(r"/login\?link=([\w-]+)", ada.post("/admin/users/link", name="eve").text)
     assert link
     with browser(here.url) as eve:
-        assert eve.get(f"/login?link={link[1]}").status_code == 303
+        assert eve.follow(link[1]).status_code == 303
         ada.post("/admin/users/disable", name="eve")
         assert eve.get("/").status_code == 303
     assert 'class="state disabled"' in ada.get("/admin/users").text

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.browsing import browser
 from tests.support.commands import COMMAND, call, runyard
 from tests.support.processes import are_gone, children_of, eventually, is_alive, started_as
 
@@ -64,6 +65,9 @@ def test_it_is_ready_soon(home: Path) -> None:
         seconds = time.monotonic() - began
         assert said["url"].startswith("http://127.0.0.1:")
         assert said["login"].startswith(f"{said['url']}/login?link=")
+        with browser(said["url"]) as first:
+            assert first.follow(said["login"].rpartition("=")[2]).status_code == 303
+            assert "Overview" in first.get("/").text
     print(f"ready after {seconds:.2f} s")
     assert seconds < 30  # two on a machine that has time; this one may be busy
 

@@ -33,6 +33,7 @@ USED_SECONDS = 60.0  # how exactly the last use of a token is noted
 Tries = list[tuple[str, str]]
 
 WRONG = "the name or the password is wrong"
+OVER = "this link has been used, or its time is over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,14 @@ class SignIn:
             raise NotAuthenticated(WRONG)
         return found.user, tries
 
+    def holder_of(self, secret: str) -> User:
+        """Whose a link is, without using it up. Raises ``NotAuthenticated``."""
+        with self._store.read() as tx:
+            user = users.link_holder(tx, digest(secret))
+        if user is None:
+            raise NotAuthenticated(OVER)
+        return user
+
     def by_link(self, secret: str, address: str) -> SignedIn:
         """Use up a link. Raises ``NotAuthenticated``."""
 
@@ -104,7 +113,7 @@ class SignIn:
 
         user = self._store.write(work)
         if user is None:
-            raise NotAuthenticated("this link has been used, or its time is over")
+            raise NotAuthenticated(OVER)
         return self._open(user, tries, address, "link")
 
     def renew(self, refresh_token: str, address: str) -> SignedIn:

@@ -179,8 +179,8 @@ def add_link(tx: Tx, user_id: int, secret: str, expires_at: float) -> None:
     tx.conn.execute(insert(login_links), values)
 
 
-def take_link(tx: Tx, secret: str) -> User | None:
-    """Use up a link: whose it was, if it was still good."""
+def link_holder(tx: Tx, secret: str) -> User | None:
+    """Whose a link is, if it is still good."""
     query = (
         select(users)
         .join_from(login_links, users)
@@ -191,9 +191,15 @@ def take_link(tx: Tx, secret: str) -> User | None:
         )
     )
     row = tx.conn.execute(query).one_or_none()
+    return None if row is None else _user(row)
+
+
+def take_link(tx: Tx, secret: str) -> User | None:
+    """Use up a link: whose it was, if it was still good."""
+    user = link_holder(tx, secret)
     # Whoever deletes it has it: of two who come at once, one.
     gone = tx.conn.execute(delete(login_links).filter_by(secret=secret)).rowcount
-    return _user(row) if row is not None and gone else None
+    return user if gone else None
 
 
 # API tokens.

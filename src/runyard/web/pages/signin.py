@@ -26,18 +26,20 @@ router = APIRouter()
 
 Name = Annotated[str, Form(max_length=300, pattern=NO_NUL)]
 Password = Annotated[str, Form(max_length=2000)]
+Link = Annotated[str, Form(max_length=300)]
 Next = Annotated[str, Form(max_length=2000)]
 
 
 @router.get("/login")
 def form(request: Request, here: Here, link: str = "", next: str = "/") -> Response:  # noqa: A002
-    """The form; or, with a link's secret, straight in."""
+    """The form; or, with a link's secret, a button that uses it. Looking does not: programs that
+    show what is behind an address look before anybody does."""
     if link:
         try:
-            done = here.sign_in.by_link(link, address_of(request))
-        except (NotAuthenticated, LimitReached) as error:
-            return _form(request, str(error), "", next, status_of(error), headers_of(error))
-        return _welcome(request, done, next)
+            user = here.sign_in.holder_of(link)
+        except NotAuthenticated as error:
+            return _form(request, str(error), "", next, status_of(error))
+        return render.html(request, "link.html", secret=link, name=user.name, next=local_path(next))
     if COOKIE in request.cookies:
         try:
             visitor(request)
@@ -62,6 +64,22 @@ def sign_in(
         done = here.sign_in.by_password(name, password, address_of(request))
     except (NotAuthenticated, LimitReached) as error:
         return _form(request, str(error), name, next, status_of(error), headers_of(error))
+    return _welcome(request, done, next)
+
+
+@router.post("/login/link")
+def sign_in_by_link(
+    request: Request,
+    here: Here,
+    link: Link = "",
+    next: Next = "/",  # noqa: A002
+) -> Response:
+    """By a link's secret, which is good once."""
+    require_same_origin(request)
+    try:
+        done = here.sign_in.by_link(link, address_of(request))
+    except (NotAuthenticated, LimitReached) as error:
+        return _form(request, str(error), "", next, status_of(error), headers_of(error))
     return _welcome(request, done, next)
 
 
