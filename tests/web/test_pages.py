@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from runyard import bootstrap
 from runyard.domain.user import Role
+from runyard.service import drafts
 from runyard.service.jobs import Jobs
+from runyard.service.lookout import Lookout
 from runyard.web.callers import COOKIE
 from runyard.web.pages.visit import local_path
 from tests.store.support import on_sqlite
@@ -214,6 +217,47 @@ def test_what_is_wrong_with_a_form_is_said_beside_what_was_filled_in(max_: Brows
     assert "Timeout is &#39;soon&#39;; it must be a number" in answer.text
     assert "echo &lt;b&gt;kept&lt;/b&gt;</textarea>" in answer.text
     assert 'value="phone"' in answer.text
+
+
+@on_sqlite
+def test_a_job_is_submitted_again_with_all_that_it_was(here: Serving, max_: Browser) -> None:
+    mine = bootstrap.jobs(here.settings, here.store, max_.actor(here))
+    asked: dict[str, Any] = {
+        "command": ["printf", "%s", "a b"],
+        "name": "first",
+        "env": {"TOKEN": "s3cret", "MODE": "fast"},
+        "payload": {"n": 1},
+        "timeout": 1234567.5,
+        "silent_timeout": 9,
+        "max_attempts": 2,
+        "retry_on": [75],
+        "labels": {"nightly": ""},
+    }
+    job = mine.submit(drafts.validated(asked))
+    page = max_.get(f"/jobs/{job.id}").text
+    assert "s3cret" not in page
+    assert "TOKEN=&#34;${TOKEN?}&#34;" in page
+    form = max_.get(f"/submit?job={job.id}").text
+    assert "s3cret" not in form
+    assert "variables TOKEN, MODE; payload;" in form
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+    del fields["each_line"]  # a box that is not checked
+    made = max_.make(**{**fields, "command": "printf %s 'a b'", "labels": "nightly="})
+    lookout = Lookout(here.store, max_.actor(here), bootstrap.reckoning(here.settings))
+    first, again = (lookout.asked(one, to_repeat=True) for one in (job.id, made[6:]))
+    assert again == first
+
+    # Changed, the command is a line for the shell; the rest stays.
+    changed = max_.make(like=job.id, command="printenv MODE\r\nexit 1\r\n")
+    spec = lookout.asked(changed[6:], to_repeat=True)
+    assert (spec.kind, spec.command, spec.env) == ("shell", "printenv MODE\nexit 1", asked["env"])
+
+    # What variables hold is run for nobody else.
+    with browser(here.url) as eve:
+        eve.come_in(here, "eve", Role.MEMBER, "acme")
+        assert eve.get(f"/jobs/{job.id}").status_code == 200
+        assert eve.get(f"/submit?job={job.id}").status_code == 403
+        assert eve.post("/submit", like=job.id, command="env").status_code == 403
 
 
 @on_sqlite

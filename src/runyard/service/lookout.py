@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runyard.domain.explanation import Explanation
-from runyard.domain.job import Job
+from runyard.domain.job import Job, JobSpec
 from runyard.domain.user import Actor
-from runyard.service import waiting
+from runyard.service import access, waiting
 from runyard.service.waiting import Reckoning
 from runyard.store import glance, registry, spans, views
 from runyard.store.database import Store, Tx
@@ -45,6 +45,7 @@ class Lookout:
 
     def __init__(self, store: Store, actor: Actor, reckoning: Reckoning) -> None:
         self._store = store
+        self._actor = actor
         self._sees = actor.sees
         self._reckoning = reckoning
 
@@ -85,6 +86,17 @@ class Lookout:
         """The first ``MOST_NODES`` members of a batch and what they need."""
         with self._store.read() as tx:
             return spans.graph(tx, self._batch(tx, batch_id), MOST_NODES)
+
+    def asked(self, job_id: str, *, to_repeat: bool = False) -> JobSpec:
+        """What was asked for when a job was submitted. What its variables hold may be secret: it
+        is left out but for who may change the job, ``to_repeat`` it. Raises ``Forbidden``."""
+        with self._store.read() as tx:
+            seq = views.seq_of(tx, job_id, self._sees)
+            spec = views.asked(tx, seq)
+            if to_repeat:
+                access.require_own(tx, self._actor, [seq])
+                return spec
+        return spec.model_copy(update={"env": dict.fromkeys(spec.env, "")})
 
     def _batch(self, tx: Tx, batch_id: str) -> int:
         return views.batch_seq_of(tx, batch_id, self._sees)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import isabs
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Response
@@ -11,8 +12,9 @@ from runyard.domain.job import PRIORITY_NAMES, Job, State, parse_priority
 from runyard.domain.listing import JobFilter
 from runyard.errors import InvalidRequest
 from runyard.execution import logs
+from runyard.execution.bounds import Bounds
 from runyard.service.endings import failure
-from runyard.web.pages import render, words
+from runyard.web.pages import render, repeat
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Text
 
@@ -68,6 +70,10 @@ def job(
     requests = visit.place.jobs(visit.actor)
     found = requests.get(job_id)
     events = requests.events([found.id])
+    asked = visit.place.lookout(visit.actor).asked(found.id)
+    cwd = Bounds.of(visit.place.settings).workdirs.of(asked.cwd)
+    if cwd is not None and not isabs(cwd):
+        cwd = None  # only its worker knows from where
     parents = [requests.get(parent) for parent in found.depends_on[:20]]
     return render.page(
         visit,
@@ -79,8 +85,10 @@ def job(
         history=events[-EVENTS:],
         left_out=max(0, len(events) - EVENTS),
         reasons={one.number: failure(one.reason, one) for one in found.attempts if one.reason},
-        by_hand=words.by_hand(found),
-        again=words.again(found),
+        asked=asked,
+        cwd=cwd,
+        by_hand=repeat.by_hand(found, asked, cwd),
+        again=repeat.as_job(found, asked, cwd),
         log=_log(visit, found, attempt),
         may_change=visit.actor.may_change(found.submitted_by),
         priorities=PRIORITY_NAMES,

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 
-from runyard.domain.job import PRIORITY_NAMES, Job, Kind
+from runyard.domain.job import PRIORITY_NAMES, Job, JobSpec, Kind
 from runyard.errors import Forbidden, InvalidRequest, LimitReached
 from runyard.service import drafts
 from runyard.web.faults import said, status_of
-from runyard.web.pages import render, words
+from runyard.web.pages import render, repeat
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Text
 
@@ -18,6 +18,16 @@ router = APIRouter(prefix="/submit")
 
 FIELDS = ("command", "name", "target", "build", "cwd", "priority", "timeout", "attempts", "labels")
 MOST_LINES = 10_000
+# What the form does not ask for, and what it is called.
+KEPT = {
+    "env": "variables",
+    "payload": "payload",
+    "silent_timeout": "timeout for silence",
+    "retry_on": "exit codes to retry on",
+    "retry_delay": "delay of retries",
+    "limit_key": "limit",
+    "limit": "limit",
+}
 
 Field = Annotated[str, Form(max_length=2000)]
 LongField = Annotated[str, Form(max_length=1_000_000)]
@@ -27,8 +37,10 @@ LongField = Annotated[str, Form(max_length=1_000_000)]
 def form(visit: Visitor, job: Text = "") -> Response:
     """Empty, or filled in with what a job was."""
     visit.actor.require_change()
-    values = _of_job(visit.place.jobs(visit.actor).get(job)) if job else {}
-    return _form(visit, values)
+    if not job:
+        return _form(visit, {})
+    found, asked = _like(visit, job)
+    return _form(visit, {**_of_job(found, asked), "like": found.id}, asked)
 
 
 @router.post("")
@@ -44,9 +56,12 @@ def submit(
     timeout: Field = "",
     attempts: Field = "",
     labels: LongField = "",
+    like: Field = "",
     each_line: Annotated[bool, Form()] = False,
 ) -> Response:
-    """One job, or a batch with one for each line."""
+    """One job, or a batch with one for each line; ``like`` another one in all that the form does
+    not ask for."""
+    command = "\n".join(command.split("\r\n"))  # as browsers end lines, and no shell does
     values: dict[str, Any] = dict(
         zip(
             FIELDS,
@@ -55,17 +70,44 @@ def submit(
         )
     )
     jobs = visit.place.jobs(visit.actor)
+    asked = None
     try:
-        fields = _fields(values)
+        fields = {"kind": Kind.SHELL, **_fields(values)}
+        if like:
+            found, asked = _like(visit, like)
+            fields |= _kept(found, asked)
         if not each_line:
-            made = jobs.submit(drafts.validated({**fields, "command": command.strip()}))
+            what = _what(command.strip(), asked)
+            made = jobs.submit(drafts.validated({**fields, **what}))
             return render.see(f"/jobs/{made.id}", "submitted")
         batch = jobs.submit_batch(_each_line(command, fields), name=name.strip())
         return render.see(f"/batches/{batch.id}", "submitted")
     except Forbidden:
         raise
     except (InvalidRequest, LimitReached) as error:
-        return _form(visit, {**values, "each_line": each_line}, said(error), status_of(error))
+        values |= {"each_line": each_line, "like": like}
+        return _form(visit, values, asked, said(error), status_of(error))
+
+
+def _like(visit: Visit, job_id: str) -> tuple[Job, JobSpec]:
+    """A job to submit once more, with what its variables hold: only who may change it may have
+    that run."""
+    found = visit.place.jobs(visit.actor).get(job_id)
+    return found, visit.place.lookout(visit.actor).asked(found.id, to_repeat=True)
+
+
+def _kept(job: Job, asked: JobSpec) -> dict[str, Any]:
+    """What the form does not ask for, as it was."""
+    fields = asked.model_dump(include=set(KEPT), exclude_defaults=True)
+    is_odd = asked.kind not in (Kind.SHELL, Kind.COMMAND)
+    return {**fields, "org_id": job.org_id, **({"kind": asked.kind} if is_odd else {})}
+
+
+def _what(text: str, asked: JobSpec | None) -> dict[str, Any]:
+    """The command; a list of arguments stays one unless it is changed."""
+    if asked is not None and text == repeat.command(asked).strip():
+        return {"command": asked.command, "kind": asked.kind}
+    return {"command": text}
 
 
 def _fields(values: dict[str, str]) -> dict[str, Any]:
@@ -82,7 +124,6 @@ def _fields(values: dict[str, str]) -> dict[str, Any]:
         }.items()
         if name in given
     }
-    found["kind"] = Kind.SHELL
     if "timeout" in given:
         found["timeout"] = _number("timeout", given["timeout"])
     if "attempts" in given:
@@ -111,25 +152,40 @@ def _each_line(text: str, fields: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**common, "command": line} for line in lines]
 
 
-def _of_job(job: Job) -> dict[str, Any]:
+def _of_job(job: Job, asked: JobSpec) -> dict[str, Any]:
     return {
-        "command": words.command(job),
-        "name": job.name if job.name != words.command(job) else "",
+        "command": repeat.command(asked),
+        "name": asked.name,
         "target": job.target,
         "build": job.app_version_id or "",
-        "cwd": job.cwd or "",
+        "cwd": asked.cwd or "",
         "priority": str(job.priority),
-        "labels": "\n".join(f"{key}={value}" for key, value in job.labels.items()),
+        "timeout": repeat.written(asked.timeout) if asked.timeout else "",
+        "attempts": str(asked.max_attempts),
+        "labels": "\n".join(f"{key}={value}" for key, value in asked.labels.items()),
     }
 
 
-def _form(visit: Visit, values: dict[str, Any], fault: str = "", status: int = 200) -> Response:
+def _kept_words(asked: JobSpec) -> list[str]:
+    fields = asked.model_dump(include=set(KEPT), exclude_defaults=True)
+    found = list(dict.fromkeys(KEPT[field] for field in KEPT if field in fields))
+    return [f"{word} {', '.join(asked.env)}" if word == KEPT["env"] else word for word in found]
+
+
+def _form(
+    visit: Visit,
+    values: dict[str, Any],
+    asked: JobSpec | None = None,
+    fault: str = "",
+    status: int = 200,
+) -> Response:
     devices = visit.place.yard(visit.actor).devices()
     return render.page(
         visit,
         "submit.html",
         status,
-        values={**dict.fromkeys(FIELDS, ""), "each_line": False, **values},
+        values={**dict.fromkeys(FIELDS, ""), "each_line": False, "like": "", **values},
+        kept=_kept_words(asked) if asked else [],
         fault=fault,
         targets=sorted({"local", *(d.target for d in devices if d.target)}),
         priorities=PRIORITY_NAMES,

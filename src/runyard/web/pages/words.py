@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
-
-from runyard.domain.job import Job, Kind
 
 NOTHING = "\N{EN DASH}"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -91,43 +88,3 @@ def listed(words: Iterable[str]) -> str:
     """``a, b and c``."""
     some = list(words)
     return " and ".join(filter(None, [", ".join(some[:-1]), *some[-1:]]))
-
-
-def command(job: Job) -> str:
-    """What a job runs, as one would type it."""
-    return job.command if isinstance(job.command, str) else shlex.join(job.command)
-
-
-def by_hand(job: Job) -> str | None:
-    """A line for a shell that does what the job does; None for a test, which needs its target."""
-    if job.kind is Kind.TEST:
-        return None
-    line = command(job)
-    if job.kind is Kind.PYTHON:
-        line = f"python3 -c {shlex.quote(line)}"
-    return f"cd {shlex.quote(job.cwd)} && {line}" if job.cwd else line
-
-
-def again(job: Job) -> str:
-    """A line that submits the same once more."""
-    words = ["runyard", "submit"]
-    options: dict[str, Any] = {
-        "--name": job.name,
-        "--target": None if job.target == "local" else job.target,
-        "--app-version-id": job.app_version_id,
-        "--org-id": None if job.org_id == "default" else job.org_id,
-        "--priority": None if job.priority == 5 else job.priority,
-        "--cwd": job.cwd,
-        "--kind": "python" if job.kind is Kind.PYTHON else None,
-        "--test": job.command if job.kind is Kind.TEST else None,
-    }
-    for name, value in options.items():
-        if value is not None:
-            words += [name, str(value)]
-    for key, text in job.labels.items():
-        words += ["--label", f"{key}={text}"]
-    if job.kind is Kind.COMMAND:
-        words += ["--", *job.command]
-    elif job.kind is not Kind.TEST:
-        words += [*(["--kind", "shell"] if job.kind is Kind.SHELL else []), "--", str(job.command)]
-    return shlex.join(words)
