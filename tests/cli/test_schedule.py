@@ -35,14 +35,17 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quiet")
 class TestSchedule:
     def test_add(self) -> None:
-        said = call("schedule", "add", *NIGHTLY, "-p", "branch=dev", "--missed", "skip")
+        said = call(
+            "schedule", "add", *NIGHTLY, "-p", "branch=dev", "--missed=skip", "--overlap=allow"
+        )
 
         assert (said.code, said.err) == (0, "")
         assert said.out.startswith("schedule nightly is added; it is due next at 2")
         assert said.out.endswith("0:00.000Z\n")
         (found,) = call("schedule", "list", "--json").json["schedules"]
         assert found["parameters"] == {"branch": "dev"}
-        assert (found["missed"], found["paused_at"]) == ("skip", None)
+        assert (found["missed"], found["overlap"]) == ("skip", "allow")
+        assert found["paused_at"] is None
         again = call("schedule", "add", *NIGHTLY)
         assert again.code == 1
         assert "there is a schedule 'nightly' already" in again.sentence

@@ -71,8 +71,11 @@ class House:
         self.clock.advance(BEGIN + hours * HOUR - self.clock.now())
         return self.keep_time()
 
+    def service(self) -> Jobs:
+        return Jobs(self.store, self.home, LOCAL)
+
     def jobs(self) -> list[Job]:
-        return Jobs(self.store, self.home, LOCAL).page(JobFilter(), 1000).jobs
+        return self.service().page(JobFilter(), 1000).jobs
 
     def batch(self, batch_id: str | None) -> Batch:
         assert batch_id is not None
@@ -114,6 +117,7 @@ class TestAdd:
             ({"cron": "0 0 30 2 *"}, InvalidRequest, "Bad day-of-month"),
             ({"timezone": "Prague"}, InvalidRequest, "there is no time zone 'Prague'"),
             ({"missed": "never"}, InvalidRequest, "'never' is none of the ways with missed runs"),
+            ({"overlap": "no"}, InvalidRequest, "'no' is none of the ways with overlapping runs"),
             ({"parameters": {"brunch": "x"}}, InvalidRequest, "no parameter is called 'brunch'"),
             ({"name": "a/b"}, InvalidRequest, "is no name for a schedule"),
             ({"template": "u"}, NotFound, "there is no template 'u'"),
@@ -170,7 +174,7 @@ class TestRun:
         assert len(house.jobs()) == 1
 
     def test_of_many_workers_one_runs_it(self, house: House) -> None:
-        house.add("* * * * *", org_id="acme")
+        house.add("* * * * *", org_id="acme", overlap="allow")
         for n in range(1, 6):
             house.clock.advance(60)
             in_parallel(*[house.keep_time] * 6)
@@ -227,7 +231,7 @@ class TestMissed:
         ("missed", "expected"), [("skip", []), ("once", [62]), ("all", [14, 38, 62])]
     )
     def test_what_is_made_up_for(self, house: House, missed: str, expected: list[int]) -> None:
-        house.add(org_id="acme", missed=missed)
+        house.add(org_id="acme", missed=missed, overlap="allow")
         house.at(70)
 
         assert len(house.jobs()) == len(expected)
@@ -251,6 +255,62 @@ class TestMissed:
         assert hours(house.get().last_due) == 1000
 
 
+class TestOverlap:
+    """Due at 14, 38 and 62 hours; nobody runs the jobs unless a test does."""
+
+    def test_a_run_is_left_out_while_the_last_one_is_not_over(self, house: House) -> None:
+        house.add(org_id="acme")
+        house.at(14)
+        first = house.get().last_batch
+        house.at(38)
+
+        assert len(house.jobs()) == 1
+        schedule = house.get()
+        assert (hours(schedule.last_due), hours(schedule.next_at)) == (14, 62)
+        assert schedule.last_error == f"the last run, {first}, is not over"
+
+        house.service().cancel([first or ""])
+        house.at(62)
+        assert len(house.jobs()) == 2
+        assert house.get().last_error is None
+
+    def test_or_runs_beside_it(self, house: House) -> None:
+        house.add(org_id="acme", overlap="allow")
+        house.at(14)
+        house.at(38)
+
+        assert [job.state for job in house.jobs()] == ["queued", "queued"]
+
+    def test_or_in_its_place(self, house: House) -> None:
+        house.add(org_id="acme", overlap="replace")
+        house.at(14)
+        first = house.get().last_batch
+        house.at(38)
+
+        assert [job.state for job in house.jobs()] == ["queued", "cancelled"]
+        with house.store.read() as tx:
+            entry = audit.page(tx, None, "cancel", 9, None)[0]
+        assert (entry.actor, entry.subject) == ("root", first)
+
+    @pytest.mark.parametrize("overlap", ["skip", "replace"])
+    def test_one_that_was_deleted_is_over(self, house: House, overlap: str) -> None:
+        house.add(org_id="acme", overlap=overlap)
+        house.at(14)
+        first = house.get().last_batch or ""
+        house.service().cancel([first])
+        house.service().purge_batch(first)
+        house.at(38)
+
+        assert [job.state for job in house.jobs()] == ["queued"]
+
+    def test_runs_that_are_made_up_for_at_once_count_as_one(self, house: House) -> None:
+        house.add(org_id="acme", missed="all")
+        house.at(70)
+        assert len(house.jobs()) == 3
+        house.at(86)
+        assert len(house.jobs()) == 3
+
+
 class TestFailure:
     """What cannot be submitted is told, and the next time is as good as any."""
 
@@ -263,7 +323,7 @@ class TestFailure:
         return schedule.last_error or ""
 
     def test_a_template_that_needs_more_by_now(self, house: House) -> None:
-        house.add(org_id="acme")
+        house.add(org_id="acme", overlap="allow")
         document = {"command": "x {y}", "parameters": {"y": None, "branch": ""}}
         house.templates().save("t", document, org_id="acme")
 
@@ -274,14 +334,14 @@ class TestFailure:
         assert house.get().last_error is None
 
     def test_a_quota(self, house: House) -> None:
-        house.add(org_id="acme")
+        house.add(org_id="acme", overlap="allow")
         house.store.write(lambda tx: quotas.put(tx, "org", "acme", 0))
 
         assert "org acme may have 0 jobs waiting" in self.failed(house)
 
     def test_a_directory_out_of_bounds(self, house: House) -> None:
         house.templates().save("t", {"command": "x", "cwd": "/"}, org_id="acme")
-        house.add(org_id="acme")
+        house.add(org_id="acme", overlap="allow")
         house.bounds = Bounds(Workdirs(("/srv",)))
 
         assert "directory / is not inside of /srv" in self.failed(house)
@@ -290,7 +350,7 @@ class TestFailure:
         document = {"command": "x", "depends_on": ["0" * 13]}
         house.templates().save("bad", document, org_id="acme")
         house.schedules().add("bad", "bad", "0 1 * * *", org_id="acme")
-        house.add(org_id="acme")
+        house.add(org_id="acme", overlap="allow")
         house.at(14)
 
         assert len(house.jobs()) == 1

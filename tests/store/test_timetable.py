@@ -24,6 +24,7 @@ def add(store: Store, name: str = "nightly", org: str = "acme", **fields: Any) -
         "timezone": "UTC",
         "parameters": "{}",
         "missed": "once",
+        "overlap": "skip",
         "created_by": "ann",
         "next_at": 2_000_000.0,
     }
@@ -75,6 +76,7 @@ def test_pages_are_in_order_of_org_and_name(store: Store) -> None:
         {"next_at": None},
         {"paused_at": 1.0},
         {"missed": "never"},
+        {"overlap": "never"},
         {"template": "gone"},
         {"cron": None},
     ],

@@ -23,6 +23,7 @@ def test_one_is_added_paused_resumed_and_removed(member: httpx.Client) -> None:
     ok(save(member))
     added = ok(add(member), 201)
     assert (added["org_id"], added["created_by"], added["missed"]) == ("acme", "max", "once")
+    assert added["overlap"] == "skip"
     assert ok(member.get(f"{API}/schedules/nightly")) == added
     assert ok(member.get(f"{API}/schedules"))["schedules"] == [added]
     times = ok(member.get(f"{API}/schedules/nightly/upcoming", params={"count": 2}))["times"]

@@ -13,7 +13,7 @@ from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.cli.template import org_option
 from runyard.clock import isoformat
-from runyard.domain.timetable import Missed, Schedule
+from runyard.domain.timetable import Missed, Overlap, Schedule
 
 
 @click.group("schedule", invoke_without_command=True)
@@ -49,6 +49,13 @@ def schedule_command(context: click.Context, as_json: bool) -> None:
     show_default=True,
     help="What to do about times at which no worker lived.",
 )
+@click.option(
+    "--overlap",
+    type=click.Choice([one.value for one in Overlap]),
+    default=Overlap.SKIP.value,
+    show_default=True,
+    help="What to do when the last run is not over.",
+)
 @org_option
 @config_option
 @json_option
@@ -59,6 +66,7 @@ def add_command(
     timezone: str,
     parameters: Sequence[tuple[str, str]],
     missed: str,
+    overlap: str,
     org_id: str | None,
     config_path: str | None,
     as_json: bool,
@@ -79,6 +87,7 @@ def add_command(
             timezone=timezone,
             parameters=dict(parameters),
             missed=missed,
+            overlap=overlap,
             org_id=org_id,
         )
         here.ensure_worker()

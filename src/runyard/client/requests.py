@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runyard.domain.job import Job, JobSpec
     from runyard.domain.listing import JobFilter, Page
     from runyard.domain.template import Template
-    from runyard.domain.timetable import Missed, Schedule
+    from runyard.domain.timetable import Missed, Overlap, Schedule
     from runyard.domain.user import ApiToken, Role, TokenScope, User
     from runyard.domain.yard import DeviceView, GroupView, LimitView
     from runyard.policy.fits import Scope
@@ -164,6 +164,7 @@ class ScheduleRequests(Protocol):
         timezone: str = "UTC",
         parameters: Mapping[str, str] | None = None,
         missed: Missed | str = "once",
+        overlap: Overlap | str = "skip",
         org_id: str | None = None,
     ) -> Schedule: ...
 

@@ -13,7 +13,7 @@ from runyard.client.job_asks import fresh_key, given, read_batch
 from runyard.client.other_asks import many, nothing, one, segment
 from runyard.domain.batch import Batch
 from runyard.domain.template import Template, checked_name
-from runyard.domain.timetable import Missed, Schedule
+from runyard.domain.timetable import Missed, Overlap, Schedule
 
 
 class TemplateAsks:
@@ -76,6 +76,7 @@ class ScheduleAsks:
         timezone: str = "UTC",
         parameters: Mapping[str, str] | None = None,
         missed: Missed | str = Missed.ONCE,
+        overlap: Overlap | str = Overlap.SKIP,
         org_id: str | None = None,
     ) -> Flow[Schedule]:
         body = {
@@ -85,6 +86,7 @@ class ScheduleAsks:
             "timezone": timezone,
             "parameters": dict(parameters or {}),
             "missed": str(missed),
+            "overlap": str(overlap),
             "org_id": org_id,
         }
         question = Send("POST", "/schedules", json=body)

@@ -21,6 +21,14 @@ class Missed(StrEnum):
     ALL = "all"  # each is made up for
 
 
+class Overlap(StrEnum):
+    """What becomes of a run that is due while the last one is not over."""
+
+    SKIP = "skip"  # it is left out
+    ALLOW = "allow"  # it is submitted all the same
+    REPLACE = "replace"  # the last one is cancelled, and it is submitted
+
+
 class Schedule(BaseModel):
     """One of an org. Instants are POSIX seconds in Python; ``next_at`` is None while it is paused;
     ``last_batch`` is what was submitted at ``last_due``, and ``last_error`` why nothing was."""
@@ -33,6 +41,7 @@ class Schedule(BaseModel):
     timezone: str = "UTC"
     parameters: dict[str, str] = Field(default_factory=dict)
     missed: Missed = Missed.ONCE
+    overlap: Overlap = Overlap.SKIP
     created_by: str = ""
     created_at: Timestamp = None
     paused_at: Timestamp = None

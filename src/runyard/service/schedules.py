@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from runyard.domain.template import checked_name
-from runyard.domain.timetable import Missed, Schedule
+from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.domain.user import Actor
 from runyard.errors import Conflict, Forbidden, InvalidRequest
 from runyard.service.cron import Cron
@@ -18,6 +19,7 @@ from runyard.store.database import Store, Tx
 from runyard.store.timetable import ScheduleRow
 
 MOST_UPCOMING = 1000
+Way = TypeVar("Way", bound=StrEnum)
 
 
 class Schedules:
@@ -38,6 +40,7 @@ class Schedules:
         timezone: str = "UTC",
         parameters: Mapping[str, str] | None = None,
         missed: Missed | str = Missed.ONCE,
+        overlap: Overlap | str = Overlap.SKIP,
         org_id: str | None = None,
     ) -> Schedule:
         """Run a template of the org whenever ``cron`` is due on the clocks of ``timezone``.
@@ -56,7 +59,8 @@ class Schedules:
             "cron": cron,
             "timezone": timezone,
             "parameters": json.dumps(values),
-            "missed": _missed(missed).value,
+            "missed": _way(Missed, missed, "missed").value,
+            "overlap": _way(Overlap, overlap, "overlapping").value,
             "created_by": self._actor.name,
             "user_id": self._actor.user_id,
         }
@@ -159,9 +163,9 @@ def _found(row: ScheduleRow | None, name: str) -> ScheduleRow:
     return row
 
 
-def _missed(word: Missed | str) -> Missed:
+def _way(ways: type[Way], word: str, which: str) -> Way:
     try:
-        return Missed(word)
+        return ways(word)
     except ValueError:
-        known = ", ".join(Missed)
-        raise InvalidRequest(f"{word!r} is none of the ways with missed runs: {known}") from None
+        known = ", ".join(ways)
+        raise InvalidRequest(f"{word!r} is none of the ways with {which} runs: {known}") from None

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 from runyard.clock import isoformat
 from runyard.domain.ids import batch_id
-from runyard.domain.timetable import LABEL, MOST_AT_ONCE, ON_TIME, Missed, Schedule
+from runyard.domain.timetable import LABEL, MOST_AT_ONCE, ON_TIME, Missed, Overlap, Schedule
 from runyard.domain.user import Actor
-from runyard.errors import Forbidden, RunyardError, StoreBusy, StoreError
+from runyard.errors import Conflict, Forbidden, NotFound, RunyardError, StoreBusy, StoreError
 from runyard.execution.bounds import Bounds
 from runyard.service import submission
 from runyard.service.cron import Cron
@@ -22,7 +22,7 @@ from runyard.service.jobfile import JobFile
 from runyard.service.jobs import save
 from runyard.service.schedules import as_schedule
 from runyard.service.templates import rendered, template_of
-from runyard.store import durations, timetable, users
+from runyard.store import audit, batches, control, durations, timetable, users, views
 from runyard.store.database import Store, Tx
 from runyard.store.submit import NewBatch
 from runyard.store.timetable import ScheduleRow
@@ -78,6 +78,7 @@ class Timekeeper:
         batch = schedule.last_batch
         if dues:
             actor = _creator(tx, row)
+            _make_room(tx, schedule, actor)
             template = template_of(tx, row.org_id, row.template)
             found = rendered(template, schedule.parameters)
             for due in dues:
@@ -121,6 +122,22 @@ def runs(schedule: Schedule, now: float) -> Sequence[float]:
     if schedule.missed is Missed.SKIP and now - dues[-1] > ON_TIME:
         return []
     return dues
+
+
+def _make_room(tx: Tx, schedule: Schedule, actor: Actor) -> None:
+    """See to the last run, if it is not over. Raises ``Conflict`` if it is in the way."""
+    if schedule.overlap is Overlap.ALLOW or schedule.last_batch is None:
+        return
+    try:
+        seq = views.batch_seq_of(tx, schedule.last_batch)
+    except NotFound:  # deleted since
+        return
+    if batches.batch(tx, seq).is_final:
+        return
+    if schedule.overlap is Overlap.SKIP:
+        raise Conflict(f"the last run, {schedule.last_batch}, is not over")
+    control.cancel(tx, views.members_of(tx, seq))
+    audit.note(tx, actor, "cancel", schedule.last_batch)
 
 
 def _creator(tx: Tx, row: ScheduleRow) -> Actor:

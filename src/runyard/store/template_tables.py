@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from runyard.domain.timetable import Missed
+from runyard.domain.timetable import Missed, Overlap
 from runyard.store.schema import Id, Seq, metadata, one_of
 
 # Job files; ``directory`` is where relative paths in one start from.
@@ -43,6 +43,7 @@ schedules = Table(
     Column("timezone", String, nullable=False),
     Column("parameters", Text, nullable=False),  # JSON
     Column("missed", String, nullable=False),
+    Column("overlap", String, nullable=False, server_default="allow"),
     Column("created_by", String, nullable=False),
     Column("user_id", Seq),  # of the creator; NULL for whoever worked on the store itself
     Column("created_at", Double, nullable=False),
@@ -54,6 +55,7 @@ schedules = Table(
     UniqueConstraint("org_id", "name"),
     ForeignKeyConstraint(["org_id", "template"], ["templates.org_id", "templates.name"]),
     CheckConstraint(one_of("missed", Missed), name="missed"),
+    CheckConstraint(one_of("overlap", Overlap), name="overlap"),
     CheckConstraint("(paused_at IS NULL) = (next_at IS NOT NULL)", name="next"),
     Index("ix_schedules_next_at", "next_at"),
     Index("ix_schedules_template", "org_id", "template"),

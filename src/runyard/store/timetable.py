@@ -27,6 +27,7 @@ class ScheduleRow:
     timezone: str
     parameters: str
     missed: str
+    overlap: str
     created_by: str
     user_id: int | None
     created_at: float

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
-from runyard.domain.timetable import Missed, Schedule
+from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.web.api.templates import place_of_cursor
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
@@ -19,7 +19,9 @@ router = APIRouter(prefix="/schedules", tags=["schedules"])
 
 
 class NewSchedule(BaseModel):
-    """``cron`` is \"minute hour day month weekday\", on the clocks of ``timezone``."""
+    """``cron`` is \"minute hour day month weekday\", on the clocks of ``timezone``. ``missed`` says
+    what becomes of times at which no worker lived, ``overlap`` of those at which the last run is
+    not over."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,6 +31,7 @@ class NewSchedule(BaseModel):
     timezone: ShortText = "UTC"
     parameters: dict[str, str] = Field(default_factory=dict)
     missed: Missed = Missed.ONCE
+    overlap: Overlap = Overlap.SKIP
     org_id: ShortText | None = None
 
 
@@ -67,6 +70,7 @@ def add(here: Here, caller: Caller, body: NewSchedule) -> Schedule:
         timezone=body.timezone,
         parameters=body.parameters,
         missed=body.missed,
+        overlap=body.overlap,
         org_id=body.org_id,
     )
 
