@@ -140,7 +140,7 @@ class TestList:
         said = call("list", "--limit", "2")
 
         assert [line.split()[0] for line in said.out.splitlines()] == ["ID", jobs[4], jobs[3]]
-        assert said.err.startswith("more: runyard list --cursor ")
+        assert said.err.startswith("more: the same with --cursor ")
         rest = call("list", "--limit", "3", "--cursor", said.err.split()[-1])
         assert [line.split()[0] for line in rest.out.splitlines()[1:]] == jobs[2::-1]
         assert rest.err == ""
@@ -312,6 +312,12 @@ class TestFollow:
         work(home)
 
         assert call("logs", "--follow", job) == Said(0, "out\n", "err\n")
+
+    def test_an_attempt_or_a_setup_is_not_followed(self) -> None:
+        for option in ("--attempt=1", "--setup"):
+            said = call("logs", "-f", option, "x")
+            assert (said.code, said.out) == (2, "")
+            assert "leave --attempt and --setup out" in said.err
 
     def test_with_json_it_waits_and_prints_one_object(self) -> None:
         job = submitted("sleep 0.2; echo done")

@@ -323,7 +323,7 @@ class TestFailure:
         return schedule.last_error or ""
 
     def test_a_template_that_needs_more_by_now(self, house: House) -> None:
-        house.add(org_id="acme", overlap="allow")
+        house.add(org_id="acme")
         document = {"command": "x {y}", "parameters": {"y": None, "branch": ""}}
         house.templates().save("t", document, org_id="acme")
 
@@ -334,14 +334,14 @@ class TestFailure:
         assert house.get().last_error is None
 
     def test_a_quota(self, house: House) -> None:
-        house.add(org_id="acme", overlap="allow")
+        house.add(org_id="acme")
         house.store.write(lambda tx: quotas.put(tx, "org", "acme", 0))
 
         assert "org acme may have 0 jobs waiting" in self.failed(house)
 
     def test_a_directory_out_of_bounds(self, house: House) -> None:
         house.templates().save("t", {"command": "x", "cwd": "/"}, org_id="acme")
-        house.add(org_id="acme", overlap="allow")
+        house.add(org_id="acme")
         house.bounds = Bounds(Workdirs(("/srv",)))
 
         assert "directory / is not inside of /srv" in self.failed(house)
@@ -350,7 +350,7 @@ class TestFailure:
         document = {"command": "x", "depends_on": ["0" * 13]}
         house.templates().save("bad", document, org_id="acme")
         house.schedules().add("bad", "bad", "0 1 * * *", org_id="acme")
-        house.add(org_id="acme", overlap="allow")
+        house.add(org_id="acme")
         house.at(14)
 
         assert len(house.jobs()) == 1

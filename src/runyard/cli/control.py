@@ -8,6 +8,7 @@ from runyard.cli import show
 from runyard.cli.params import Duration, ids_argument, json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
+from runyard.cli.why import told_why
 from runyard.domain.job import Job, State
 from runyard.service.endings import ending
 
@@ -26,7 +27,7 @@ def wait_command(ids: tuple[str, ...], timeout: float | None, as_json: bool) -> 
       runyard wait 7k2m 9xq1
       runyard wait --timeout 10m b-7k2m
     """
-    with session() as here:
+    with session() as here, told_why(here, ids):
         jobs = here.jobs.wait(ids, timeout, here.ensure_worker)
     with reader_may_leave():
         _print(jobs, as_json)

@@ -9,6 +9,7 @@ import click
 
 from runyard.cli.board import End, Start
 from runyard.cli.runs import Run
+from runyard.cli.why import told_why
 from runyard.client.remote import Remote
 from runyard.domain.batch import Batch
 from runyard.domain.event import Event, EventKind
@@ -64,7 +65,8 @@ class RemoteRun(Run):
             self.board.place(self._ids)
             self.signals.obey()
             if self._ids:
-                self._follow()
+                with told_why(self._here, [batch.id], self.board.tell):
+                    self._follow()
         return jobs.get_batch(batch.id)
 
     def _follow(self) -> None:

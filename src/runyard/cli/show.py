@@ -10,11 +10,13 @@ import click
 
 from runyard.cli.params import Pair, json_option, printable
 from runyard.cli.session import print_json, session
+from runyard.cli.why import told_why
 from runyard.clock import isoformat
 from runyard.domain.batch import Batch
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import Attempt, Job, State
 from runyard.domain.listing import JobFilter
+from runyard.errors import InvalidRequest
 from runyard.service.endings import ending, failure
 
 COLOURS = {
@@ -94,7 +96,7 @@ def list_command(
         return
     _print_table(page.jobs)
     if page.next:
-        click.echo(f"more: runyard list --cursor {page.next}", err=True)
+        click.echo(f"more: the same with --cursor {page.next}", err=True)
 
 
 @click.command("logs")
@@ -121,10 +123,14 @@ def logs_command(
     """
     with session() as here:
         if follow and as_json:
-            here.jobs.wait([id], idle=here.ensure_worker)
-        elif follow and attempt is None and not setup:
-            for stream, data in here.jobs.follow(id):
-                _write(stream, data)
+            with told_why(here, [id]):
+                here.jobs.wait([id], idle=here.ensure_worker)
+        elif follow:
+            if attempt is not None or setup:
+                raise InvalidRequest("-f follows the last attempt: leave --attempt and --setup out")
+            with told_why(here, [id]):
+                for stream, data in here.jobs.follow(id):
+                    _write(stream, data)
             return
         out, err = here.jobs.logs(id, attempt, "setup" if setup else "")
     if as_json:

@@ -24,6 +24,7 @@ from runyard.cli.params import (
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.cli.submitted import batch_to_the_end
+from runyard.cli.why import told_why
 from runyard.client.requests import Requests
 from runyard.domain.job import Job, State
 from runyard.errors import InvalidRequest
@@ -136,7 +137,8 @@ def _submit_matrix(
 
 def _wait(here: Requests, job: Job) -> Job:
     try:
-        return here.jobs.wait([job.id], idle=here.ensure_worker)[0]
+        with told_why(here, [job.id]):
+            return here.jobs.wait([job.id], idle=here.ensure_worker)[0]
     except KeyboardInterrupt:
         click.echo(f"job {job.id} goes on; runyard cancel {job.id} ends it", err=True)
         raise

@@ -8,6 +8,7 @@ from runyard.cli import show
 from runyard.cli.params import printable
 from runyard.cli.session import print_json
 from runyard.cli.streams import reader_may_leave
+from runyard.cli.why import told_why
 from runyard.client.requests import Requests
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, State
@@ -34,7 +35,8 @@ def batch_to_the_end(here: Requests, batch: Batch, *, wait: bool, as_json: bool)
 
 def _wait(here: Requests, batch: Batch) -> list[Job]:
     try:
-        return here.jobs.wait([batch.id], idle=here.ensure_worker)
+        with told_why(here, [batch.id]):
+            return here.jobs.wait([batch.id], idle=here.ensure_worker)
     except KeyboardInterrupt:
         click.echo(f"batch {batch.id} goes on; runyard cancel {batch.id} ends it", err=True)
         raise
