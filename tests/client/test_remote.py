@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import itertools
 import json
 import stat
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from runyard import AsyncRunyard, Runyard, config
-from runyard.client import asking, credentials, signing
+from runyard.client import asking, credentials, job_asks, signing
 from runyard.client.credentials import Credentials, Keyring
 from runyard.client.remote import Remote
 from runyard.config import Settings
@@ -366,3 +367,19 @@ def test_logs_come_as_they_were_written(home: Path, yard: Runyard, place: Servin
     assert remote.jobs.logs(jobs[2].id) == ("ž\ufffd".encode(), "é".encode())
     assert remote.jobs.tail(yard.get(jobs[0]), "stdout", 10) == b"x" * 10
     remote.close()
+
+
+def test_a_batch_may_have_many_jobs(yard: Runyard) -> None:
+    batch = yard.submit_batch({"command": ["true"]} for _ in range(10_001))
+    assert batch.total == 10_001
+
+
+def test_one_with_too_many_is_refused_before_it_is_sent(
+    yard: Runyard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is an endless one read to its end."""
+    monkeypatch.setattr(job_asks, "MOST_JOBS", 10)
+    with pytest.raises(
+        InvalidRequest, match="at most 10 jobs in one batch: submit them as several"
+    ):
+        yard.submit_batch({"command": ["true"]} for _ in itertools.count())

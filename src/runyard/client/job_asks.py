@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import secrets
@@ -16,13 +17,13 @@ from pydantic_core import from_json, to_jsonable_python
 from runyard.client.asking import WAITING_PATIENCE, Asker
 from runyard.client.effects import Answer, Flow, Pause, Send
 from runyard.client.streams import Message, listen
-from runyard.domain.batch import Batch
+from runyard.domain.batch import MOST_JOBS, Batch
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
 from runyard.domain.ids import LENGTH, is_batch_id, no_such
 from runyard.domain.job import Job, JobSpec
 from runyard.domain.listing import JobFilter, Page, checked_limit
-from runyard.errors import WaitTimeout
+from runyard.errors import InvalidRequest, WaitTimeout
 from runyard.service.drafts import Draft
 
 LOOK_SECONDS = 25.0  # for which one request waits for the end of jobs
@@ -63,7 +64,7 @@ class JobAsks:
             org_id=org_id,
             idempotency_key=idempotency_key or fresh_key(),
         )
-        body = {"jobs": list(map(_draft, jobs)), **more}
+        body = {"jobs": _drafts(jobs), **more}
         return self._asker.ask(Send("POST", "/job-batches", json=body, seconds=300), read_batch)
 
     # Look.
@@ -233,6 +234,15 @@ def fresh_key() -> str:
 def given(**fields: Any) -> dict[str, Any]:
     """Those that say anything."""
     return {name: value for name, value in fields.items() if value not in (None, "", [])}
+
+
+def _drafts(jobs: Iterable[Draft]) -> list[dict[str, Any]]:
+    found = [_draft(job) for job in itertools.islice(jobs, MOST_JOBS + 1)]
+    if len(found) > MOST_JOBS:
+        raise InvalidRequest(
+            f"a server takes at most {MOST_JOBS} jobs in one batch: submit them as several"
+        )
+    return found
 
 
 def _draft(job: Draft) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Runyard:
         combinations to leave out) stands for one job for each combination, with ``{os}`` filled
         in; that of the batch is for jobs that have none.
         Jobs may depend on each other by ``name``. On this machine an iterator is read once and not
-        kept, so a batch of any size may be generated; a server takes 10,000 jobs at once. Raises
+        kept, so a batch of any size may be generated; a server takes 100,000 jobs at once. Raises
         what ``submit`` does, and ``InvalidGraph``.
         """
         batch = self._here.jobs.submit_batch(

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from runyard.domain.job import State, Timestamp
 
+MOST_JOBS = 100_000  # made by the matrices of one batch, or sent to a server as one
 LONGEST_NAME = 300  # characters
 LONGEST_DESCRIPTION = 10_000
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from runyard.domain.batch import MOST_JOBS
 from runyard.domain.placeholders import (
     Place,
     Values,
@@ -28,7 +29,6 @@ from runyard.errors import InvalidGraph
 
 MOST = 10_000  # combinations of one matrix
 MOST_EXCLUDED = 1_000
-MOST_JOBS = 100_000  # made by all matrices of one submission
 MOST_LINKS = 1_000_000  # dependencies between them
 
 

@@ -7,11 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, Batch
+from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, MOST_JOBS, Batch
 from runyard.domain.job import Job, ShortText
 from runyard.domain.job import Text as Words
 from runyard.domain.listing import JobFilter
-from runyard.web.api.jobs import MOST_JOBS
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
 from runyard.web.params import BatchId, Cursor, Limit, Text
