@@ -8,10 +8,10 @@ from datetime import datetime
 import click
 
 from runyard import configfile
+from runyard.cli.named import all_of, org_option, removed
 from runyard.cli.params import config_option, json_option, parameter_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
-from runyard.cli.template import org_option
 from runyard.clock import isoformat
 from runyard.domain.timetable import Missed, Overlap, Schedule
 
@@ -152,10 +152,7 @@ def remove_command(name: str, org_id: str | None, as_json: bool) -> None:
     """
     with session() as here:
         here.schedules.remove(name, org_id)
-    if as_json:
-        print_json({"schedule": name, "removed": True})
-    else:
-        click.echo(f"schedule {printable(name)} is removed")
+    removed("schedule", name, as_json)
 
 
 @schedule_command.command("next")
@@ -182,11 +179,7 @@ def next_command(name: str, count: int, org_id: str | None, as_json: bool) -> No
 
 def _list(as_json: bool) -> None:
     with session() as here:
-        schedules = here.schedules
-        found = page = schedules.page()
-        while page:
-            page = schedules.page(after=(page[-1].org_id, page[-1].name))
-            found = found + page
+        found = all_of(here.schedules.page)
     if as_json:
         print_json({"schedules": [schedule.model_dump(mode="json") for schedule in found]})
         return

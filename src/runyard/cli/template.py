@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from runyard import configfile
+from runyard.cli.named import all_of, org_option, removed
 from runyard.cli.params import config_option, json_option, parameter_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
@@ -16,8 +17,6 @@ from runyard.domain.parameters import Parameter
 from runyard.domain.template import Template
 from runyard.errors import InvalidRequest
 from runyard.service import documents
-
-org_option = click.option("--org-id", help="The organisation it belongs to.  [default: default]")
 
 
 @click.group("template", invoke_without_command=True)
@@ -94,11 +93,7 @@ def list_command(as_json: bool) -> None:
 
 def _list(as_json: bool) -> None:
     with session() as here:
-        templates = here.templates
-        found = page = templates.page()
-        while page:
-            page = templates.page(after=(page[-1].org_id, page[-1].name))
-            found = found + page
+        found = all_of(here.templates.page)
     if as_json:
         print_json({"templates": [template.model_dump(mode="json") for template in found]})
         return
@@ -178,10 +173,7 @@ def remove_command(name: str, org_id: str | None, as_json: bool) -> None:
     """
     with session() as here:
         here.templates.remove(name, org_id)
-    if as_json:
-        print_json({"template": name, "removed": True})
-    else:
-        click.echo(f"template {printable(name)} is removed")
+    removed("template", name, as_json)
 
 
 def _needs(parameters: Sequence[Parameter]) -> str:

@@ -119,9 +119,7 @@ def drain_command(name: str, as_json: bool) -> None:
     Example:
       runyard devices drain emulator-5554
     """
-    with session() as here:
-        changed = here.yard.drain(name)
-    _say_changed(name, "draining", changed, as_json)
+    _change_device(name, SlotState.DRAINING, as_json)
 
 
 @devices_command.command("resume")
@@ -134,12 +132,13 @@ def resume_device_command(name: str, as_json: bool) -> None:
     Example:
       runyard devices resume emulator-5554
     """
+    _change_device(name, SlotState.READY, as_json)
+
+
+def _change_device(name: str, state: SlotState, as_json: bool) -> None:
     with session() as here:
-        changed = here.yard.resume_device(name)
-    _say_changed(name, "ready", changed, as_json)
-
-
-def _say_changed(name: str, state: str, changed: int, as_json: bool) -> None:
+        change = here.yard.drain if state is SlotState.DRAINING else here.yard.resume_device
+        changed = change(name)
     if as_json:
         print_json({"device": name, "state": state, "changed": changed})
     else:
@@ -195,9 +194,7 @@ def pause_command(scope: str, name: str, as_json: bool) -> None:
       runyard pause target browserstack
       runyard pause group 12
     """
-    with session() as here:
-        changed = here.yard.pause(Scope(scope), name)
-    _say_paused(scope, name, "paused", changed, as_json)
+    _change_pause(Scope(scope), name, True, as_json)
 
 
 @click.command("resume")
@@ -211,17 +208,19 @@ def resume_command(scope: str, name: str, as_json: bool) -> None:
     Example:
       runyard resume org acme
     """
+    _change_pause(Scope(scope), name, False, as_json)
+
+
+def _change_pause(scope: Scope, name: str, is_paused: bool, as_json: bool) -> None:
     with session() as here:
-        changed = here.yard.resume(Scope(scope), name)
-        here.ensure_worker()
-    _say_paused(scope, name, "resumed", changed, as_json)
-
-
-def _say_paused(scope: str, name: str, done: str, changed: bool, as_json: bool) -> None:
+        changed = (here.yard.pause if is_paused else here.yard.resume)(scope, name)
+        if not is_paused:
+            here.ensure_worker()
+    done = "paused" if is_paused else "resumed"
     if as_json:
         print_json({"scope": scope, "name": name, "state": done, "changed": changed})
     else:
-        before = "" if changed else " already" if done == "paused" else ": it was not paused"
+        before = "" if changed else " already" if is_paused else ": it was not paused"
         click.echo(f"{scope} {printable(name)} is {done}{before}")
 
 

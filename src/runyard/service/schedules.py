@@ -11,9 +11,16 @@ from typing import Any, TypeVar
 from runyard.domain.template import checked_name
 from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.domain.user import Actor
-from runyard.errors import Conflict, Forbidden, InvalidRequest
+from runyard.errors import Conflict, InvalidRequest
 from runyard.service.cron import Cron
-from runyard.service.templates import missing, rendered, require_owner, template_of
+from runyard.service.templates import (
+    missing,
+    org_to_change,
+    org_to_see,
+    rendered,
+    require_owner,
+    template_of,
+)
 from runyard.store import audit, timetable
 from runyard.store.database import Store, Tx
 from runyard.store.timetable import ScheduleRow
@@ -50,7 +57,7 @@ class Schedules:
         schedule of that name.
         """
         self._actor.require_change()
-        org = self._org(org_id)
+        org = org_to_change(self._actor, org_id, "schedule")
         values = dict(parameters or {})
         fields = {
             "org_id": org,
@@ -79,7 +86,11 @@ class Schedules:
     def get(self, name: str, org_id: str | None = None) -> Schedule:
         """The schedule of that name. Raises ``NotFound``."""
         with self._store.read() as tx:
-            return as_schedule(_found(timetable.get(tx, self._seen(org_id, name), name), name))
+            return as_schedule(
+                _found(
+                    timetable.get(tx, org_to_see(self._actor, org_id, "schedule", name), name), name
+                )
+            )
 
     def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Schedule]:
         """Those that may be seen, by org and name, behind such a pair."""
@@ -93,7 +104,9 @@ class Schedules:
         if not 1 <= count <= MOST_UPCOMING:
             raise InvalidRequest(f"ask for 1 to {MOST_UPCOMING} times")
         with self._store.read() as tx:
-            row = _found(timetable.get(tx, self._seen(org_id, name), name), name)
+            row = _found(
+                timetable.get(tx, org_to_see(self._actor, org_id, "schedule", name), name), name
+            )
             now = tx.now
         return Cron(row.cron, row.timezone).upcoming(now, count)
 
@@ -124,7 +137,7 @@ class Schedules:
         self, action: str, name: str, org_id: str | None, work: Callable[[Tx, ScheduleRow], None]
     ) -> Schedule:
         self._actor.require_change()
-        org = self._seen(org_id, name)
+        org = org_to_see(self._actor, org_id, "schedule", name)
 
         def change(tx: Tx) -> ScheduleRow:
             row = _found(timetable.get(tx, org, name, lock=True), name)
@@ -137,18 +150,6 @@ class Schedules:
 
     def _note(self, tx: Tx, action: str, org: str, name: str) -> None:
         audit.note(tx, self._actor, action, f"{org}/{name}")
-
-    def _org(self, wanted: str | None) -> str:
-        org = self._actor.org_id if wanted is None else wanted
-        if self._actor.sees not in (None, org):
-            raise Forbidden(f"you may change schedules of the org {self._actor.org_id} only")
-        return org
-
-    def _seen(self, wanted: str | None, name: str) -> str:
-        org = self._actor.org_id if wanted is None else wanted
-        if self._actor.sees not in (None, org):
-            raise missing("schedule", name)
-        return org
 
 
 def as_schedule(row: ScheduleRow) -> Schedule:

@@ -51,7 +51,7 @@ class Templates:
         ``Forbidden`` for the name of somebody else's.
         """
         self._actor.require_change()
-        org = self._org(org_id)
+        org = org_to_change(self._actor, org_id, "template")
         checked_name(name, "template")
         whole = _whole(name, document)
         text = json.dumps(whole, ensure_ascii=False, allow_nan=False)
@@ -70,7 +70,7 @@ class Templates:
     def get(self, name: str, org_id: str | None = None) -> Template:
         """The template of that name. Raises ``NotFound``."""
         with self._store.read() as tx:
-            return template_of(tx, self._seen(org_id, name), name)
+            return template_of(tx, org_to_see(self._actor, org_id, "template", name), name)
 
     def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Template]:
         """Those that may be seen, by org and name, behind such a pair."""
@@ -82,7 +82,7 @@ class Templates:
         """Forget a template; what was run from it stays. Raises ``NotFound``, and ``Conflict``
         while a schedule runs it."""
         self._actor.require_change()
-        org = self._seen(org_id, name)
+        org = org_to_see(self._actor, org_id, "template", name)
 
         def work(tx: Tx) -> None:
             require_owner(self._actor, template_of(tx, org, name).created_by)
@@ -107,23 +107,26 @@ class Templates:
             found.specs,
             name=found.name,
             description=found.description,
-            org_id=self._org(org_id),
+            org_id=org_to_change(self._actor, org_id, "template"),
             idempotency_key=idempotency_key,
         )
 
-    def _org(self, wanted: str | None) -> str:
-        """The org that is meant. Raises ``Forbidden`` for another than one's own."""
-        org = self._actor.org_id if wanted is None else wanted
-        if self._actor.sees not in (None, org):
-            raise Forbidden(f"you may change templates of the org {self._actor.org_id} only")
-        return org
 
-    def _seen(self, wanted: str | None, name: str) -> str:
-        """The same for somebody who looks: what is another org's is not there."""
-        org = self._actor.org_id if wanted is None else wanted
-        if self._actor.sees not in (None, org):
-            raise missing("template", name)
-        return org
+def org_to_change(actor: Actor, wanted: str | None, what: str) -> str:
+    """The org whose templates, or ``what`` has one, are meant. Raises ``Forbidden`` for another
+    than one's own."""
+    org = actor.org_id if wanted is None else wanted
+    if actor.sees not in (None, org):
+        raise Forbidden(f"you may change {what}s of the org {actor.org_id} only")
+    return org
+
+
+def org_to_see(actor: Actor, wanted: str | None, what: str, name: str) -> str:
+    """The same for somebody who looks: what is another org's is not there."""
+    org = actor.org_id if wanted is None else wanted
+    if actor.sees not in (None, org):
+        raise missing(what, name)
+    return org
 
 
 def template_of(tx: Tx, org_id: str, name: str) -> Template:
