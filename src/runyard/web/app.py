@@ -59,5 +59,6 @@ def create_app(place: Place) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    app.state.one_long_body = anyio.CapacityLimiter(1)
     yield
     await app.state.newsroom.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from fastapi import FastAPI, HTTPException, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,7 +12,9 @@ from runyard.web import faults
 from runyard.web.callers import caller_of
 from runyard.web.live import in_thread
 
-MOST_BYTES = 32 << 20  # of one request
+MOST_BYTES = 1 << 20  # of one request
+MOST_OF_JOBS = 32 << 20  # of one that submits jobs, of which there may be thousands
+FOR_JOBS = frozenset({"/api/v1/jobs", "/api/v1/job-batches"})
 # Of one by nobody in particular: what is larger is read, and taken apart, for those only whom we
 # know.
 MOST_OF_NOBODY = 64 << 10
@@ -41,9 +45,9 @@ HEADERS = [
 class TooLarge(HTTPException):
     """More came than may. Of this kind, so that whoever reads the request lets it through."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         close = {"Connection": "close"}  # else the rest of it would have to be read
-        super().__init__(413, f"the request is larger than {MOST_BYTES >> 20} MiB", close)
+        super().__init__(413, _said(most), close)
 
 
 def install(app: FastAPI) -> None:
@@ -67,10 +71,11 @@ class Guard:
                 message["headers"] = [*message["headers"], *HEADERS, *_storing(message["headers"])]
             await send(message)
 
-        if _announced(scope) > MOST_BYTES:
-            await _refuse(sending)
+        most = MOST_OF_JOBS if scope["path"] in FOR_JOBS else MOST_BYTES
+        if _announced(scope) > most:
+            await _refuse(sending, most)
             return
-        await self._app(scope, _bounded(scope, receive), sending)
+        await self._app(scope, _bounded(scope, receive, most), sending)
 
 
 def _storing(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -87,7 +92,7 @@ def _announced(scope: Scope) -> int:
     return 0
 
 
-def _bounded(scope: Scope, receive: Receive) -> Receive:
+def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
     came = 0
     is_known = False
 
@@ -95,8 +100,8 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         nonlocal came, is_known
         message = await receive()
         came += len(message.get("body", b""))
-        if came > MOST_BYTES:
-            raise TooLarge
+        if came > most:
+            raise TooLarge(most)
         if came > MOST_OF_NOBODY and not is_known:
             await _require_known(scope)
             is_known = True
@@ -116,8 +121,12 @@ async def _require_known(scope: Scope) -> None:
         ) from None
 
 
-async def _refuse(send: Send) -> None:
-    body = b'{"detail":"the request is larger than %d MiB"}' % (MOST_BYTES >> 20)
+def _said(most: int) -> str:
+    return f"the request is larger than {most >> 20} MiB"
+
+
+async def _refuse(send: Send, most: int) -> None:
+    body = json.dumps({"detail": _said(most)}).encode()
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

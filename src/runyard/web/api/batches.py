@@ -11,11 +11,12 @@ from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, MOST_JOBS, B
 from runyard.domain.job import Job, ShortText
 from runyard.domain.job import Text as Words
 from runyard.domain.listing import JobFilter
+from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
 from runyard.web.params import BatchId, Cursor, Limit, Text
 
-router = APIRouter(prefix="/job-batches", tags=["batches"])
+router = APIRouter(prefix="/job-batches", tags=["batches"], route_class=Route)
 
 
 class NewBatch(BaseModel):

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
@@ -15,11 +24,12 @@ from runyard.domain.job import Attempt, Job, JobSpec, Priority, State
 from runyard.domain.listing import JobFilter
 from runyard.execution import logs
 from runyard.web import following, live
+from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
 from runyard.web.params import AnyBatch, Cursor, JobId, Limit, Text
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Route)
 
 MOST_JOBS = 10_000  # in one request
 MOST_LABELS = 16  # asked for at once; each makes the database look once more for each job
@@ -50,7 +60,25 @@ class NewPriority(BaseModel):
 
 
 AttemptNumber = Annotated[int | None, Query(ge=-(2**31), le=2**31, description="The last, if none")]
-JobList = Annotated[list[JobSpec], Field(min_length=1, max_length=MOST_JOBS)]
+
+
+def _later(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, dict) else check(value)
+
+
+# To be checked by the endpoint, in its thread: what is checked before keeps all others waiting.
+Spec = Annotated[JobSpec, WrapValidator(_later)]
+SpecList = Annotated[list[Spec], Field(min_length=1, max_length=MOST_JOBS)]
+
+
+def _checked(spec: Spec, *where: int) -> JobSpec:
+    try:
+        return JobSpec.model_validate(spec)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError(
+            [{**fault, "loc": ("body", *where, *fault["loc"])} for fault in faults]
+        ) from None
 
 
 def _one_or_many(body: object) -> str:
@@ -59,7 +87,7 @@ def _one_or_many(body: object) -> str:
 
 # Told apart first, so that a fault of one is not also one of the other.
 OneOrMany = Annotated[
-    Annotated[JobSpec, Tag("one")] | Annotated[JobList, Tag("many")], Discriminator(_one_or_many)
+    Annotated[Spec, Tag("one")] | Annotated[SpecList, Tag("many")], Discriminator(_one_or_many)
 ]
 
 
@@ -67,9 +95,9 @@ OneOrMany = Annotated[
 def submit(here: Here, caller: Caller, body: OneOrMany) -> Job | JobPage:
     """Submit one job, or several at once, all of them or none."""
     jobs = here.jobs(caller)
-    if isinstance(body, JobSpec):
-        return jobs.submit(body)
-    return JobPage(jobs=jobs.submit_many(body))
+    if isinstance(body, list):
+        return JobPage(jobs=jobs.submit_many([_checked(one, n) for n, one in enumerate(body)]))
+    return jobs.submit(_checked(body))
 
 
 @router.get("", responses=documented(400, 401, 404, 422))

@@ -12,11 +12,12 @@ from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User, Us
 from runyard.domain.yard import LimitView
 from runyard.errors import Forbidden, NotAuthenticated
 from runyard.policy.fits import Scope
+from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here, address_of
 from runyard.web.faults import documented
 from runyard.web.params import Cursor, Limit, Name, Text
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 Password = Annotated[str, Field(max_length=1000)]
 

@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from runyard.domain.job import ShortText
 from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.web.api.templates import place_of_cursor
+from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
 from runyard.web.params import Limit, Name, Text
 
-router = APIRouter(prefix="/schedules", tags=["schedules"])
+router = APIRouter(prefix="/schedules", tags=["schedules"], route_class=Route)
 
 
 class NewSchedule(BaseModel):

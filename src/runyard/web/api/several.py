@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from runyard.domain.event import Event
 from runyard.domain.job import Job
 from runyard.web import live
+from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Route)
 
 MOST_IDS = 10_000
 LONGEST_WAIT = 30.0  # seconds; shorter than what proxies allow a request to be silent

@@ -12,11 +12,12 @@ from runyard.domain.job import ShortText
 from runyard.domain.job import Text as Words
 from runyard.domain.template import Template
 from runyard.errors import NotFound
+from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
 from runyard.web.params import Limit, Name, Text
 
-router = APIRouter(prefix="/templates", tags=["templates"])
+router = APIRouter(prefix="/templates", tags=["templates"], route_class=Route)
 
 
 class SavedTemplate(BaseModel):

@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from runyard.domain.job import ShortText, Timestamp
 from runyard.domain.yard import DeviceView, GroupView
 from runyard.policy.fits import Scope
+from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
 from runyard.web.params import NO_NUL, Limit
 
-router = APIRouter(tags=["yard"])
+router = APIRouter(tags=["yard"], route_class=Route)
 
 DeviceName = Annotated[str, Path(max_length=300, pattern=NO_NUL)]
 
