@@ -170,6 +170,13 @@ class TestRules:
     def still(self, monkeypatch: pytest.MonkeyPatch) -> None:
         quiet_home(monkeypatch)
 
+    @pytest.mark.parametrize("name", ["999", "x", "9" * 30])
+    def test_a_group_that_is_not_there_is_not_paused(self, name: str) -> None:
+        said = call("pause", "group", name)
+
+        assert said.code == 2
+        assert said.sentence == f"there is no group {name}; runyard groups lists them"
+
     def test_pause_and_resume(self, yard: Runyard) -> None:
         job = submitted("--org-id", "acme", "true")
         assert call("pause", "org", "acme").out == "org acme is paused\n"

@@ -59,9 +59,16 @@ class Yardmaster:
         return self._administer("resume", device, lambda tx: health.set_state(tx, device, ready))
 
     def pause(self, scope: Scope, name: str) -> bool:
-        """Start nothing more of an org, a target or a group; False if it is paused already."""
+        """Start nothing more of an org, a target or a group; False if it is paused already. Raises
+        ``NotFound`` for a group."""
         subject = f"{scope} {name}"
-        return self._administer("pause", subject, lambda tx: rules.pause(tx, scope, name))
+
+        def work(tx: Tx) -> bool:
+            if scope is Scope.GROUP:  # an org or a target may be named before there is one
+                groups.must_be(tx, name)
+            return rules.pause(tx, scope, name)
+
+        return self._administer("pause", subject, work)
 
     def resume(self, scope: Scope, name: str) -> bool:
         """Go on with it; False if it was not paused."""

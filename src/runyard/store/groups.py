@@ -98,13 +98,25 @@ def _members(tx: Tx, group: int) -> list[Member]:
     ]
 
 
+def must_be(tx: Tx, group: str) -> None:
+    """Raises ``NotFound`` unless there is a group of that number."""
+    number = int(group) if group.isascii() and group.isdigit() and len(group) < 16 else -1
+    if not tx.conn.execute(select(groups.c.id).filter_by(id=number)).first():
+        raise missing(group)
+
+
+def missing(group: int | str) -> NotFound:
+    """The error for a group that is not there."""
+    return NotFound(f"there is no group {group}; runyard groups lists them")
+
+
 def waiting_seqs(tx: Tx, group: int, org: str | None = None) -> Sequence[int]:
     """The jobs of a group that have not ended; if ``org`` is given, it must be that org's."""
     known = select(groups.c.id).filter_by(id=group)
     if org is not None:
         known = known.filter_by(org_id=org)
     if not tx.conn.execute(known).first():
-        raise NotFound(f"there is no group {group}; runyard groups lists them")
+        raise missing(group)
     states = [state.value for state in (*WAITING, State.RUNNING)]
     query = (
         select(jobs.c.seq)
