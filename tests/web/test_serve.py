@@ -84,10 +84,10 @@ def test_a_second_one_on_the_port_says_so(home: Path) -> None:
 
 
 def test_others_reach_it_only_if_somebody_has_a_password(home: Path) -> None:
-    arguments = ("api", "--host", "0.0.0.0", "--port", "0")
-    said = runyard(*arguments)
-    assert said.code == 2
-    assert "runyard users add" in said.sentence
+    for command in ("api", "up"):
+        said = runyard(command, "--host", "0.0.0.0", "--port", "0")
+        assert said.code == 2
+        assert "runyard users add" in said.sentence
     assert call("users", "add", "cy", "--role", "admin", "--no-password").code == 0
     for host in ("0.0.0.0", "::", "", "0"):
         assert call("api", "--host", host, "--port", "0").code == 2

@@ -93,14 +93,14 @@ def _serve(
         stack.callback(sock.close)
         store = bootstrap.open_store(settings)
         stack.callback(store.close)
-        if worker is not None:
-            stack.enter_context(_worker(settings, worker, config_path))
         accounts = bootstrap.accounts(settings, store)
         link = None
         if server.is_loopback(host):
             link = _login_link(accounts)
         else:
             _require_password(accounts)
+        if worker is not None:
+            stack.enter_context(_worker(settings, worker, config_path))
         app = create_app(Place.of(settings, store, config_path))
         Server(app, sock, lambda: _greet(sock, store, link, as_json)).serve_until_told()
 
