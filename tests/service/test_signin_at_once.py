@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,6 @@ from runyard.clock import ManualClock
 from runyard.domain.user import Actor, Role
 from runyard.engine.pruner import Pruner
 from runyard.errors import Conflict, HomeUnusable, LimitReached, NotAuthenticated
-from runyard.service import signin
 from runyard.service.accounts import Accounts
 from runyard.service.credentials import Signer, kept_key
 from runyard.service.signin import FREE_TRIES, SESSION_SECONDS, SignedIn, SignIn
@@ -92,17 +90,6 @@ def test_failures_are_forgiven_in_time(
     for _ in range(FREE_TRIES["pair"]):
         assert outcome(lambda: sign_in.by_password("max", "wrong", HERE)) == "NotAuthenticated"
     assert outcome(lambda: sign_in.by_password("max", "wrong", HERE)) == "LimitReached"
-
-
-def test_passwords_are_checked_a_few_at_a_time(
-    accounts: Accounts, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each takes tens of megabytes and a thread: a crowd must not take them all."""
-    monkeypatch.setattr(signin, "_CROWD", threading.BoundedSemaphore(1))
-    accounts.add("max", Role.MEMBER, password=PASSWORD)
-    with signin._CROWD:
-        assert outcome(lambda: sign_in.by_password("max", PASSWORD, HERE)) == "LimitReached"
-    assert outcome(lambda: sign_in.by_password("max", PASSWORD, HERE)) == "ok"
 
 
 def test_a_session_renewed_twice_at_once_goes_on(accounts: Accounts, sign_in: SignIn) -> None:

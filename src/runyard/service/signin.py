@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import threading
 from dataclasses import dataclass
 
 from runyard.domain.user import Actor, TokenScope, User
@@ -23,10 +22,6 @@ GRACE_SECONDS = 10.0
 # else anybody could shut anybody out.
 FREE_TRIES = {"pair": 5, "address": 25, "user": 25}
 LONGEST_PAUSE = {"pair": 900.0, "address": 900.0, "user": 60.0}
-# Each check of a password takes tens of megabytes, on purpose: so many are made at once, and so
-# many at most wait for it, since a crowd that signs in must not keep all others waiting.
-_CHECKING = threading.BoundedSemaphore(4)
-_CROWD = threading.BoundedSemaphore(20)
 USED_SECONDS = 60.0  # how exactly the last use of a token is noted
 
 # What a try is counted by: the kind, and which.
@@ -79,15 +74,9 @@ class SignIn:
             except NotFound:
                 return None, tries
 
-        if not _CROWD.acquire(blocking=False):
-            raise LimitReached("too many sign in at this moment: try again", retry_after=1.0)
-        try:
-            found, tries = self._store.write(work)
-            # Outside of the transaction, since it takes long, on purpose.
-            with _CHECKING:
-                is_right = credentials.is_password(password, found.password_hash if found else None)
-        finally:
-            _CROWD.release()
+        found, tries = self._store.write(work)
+        # Outside of the transaction, since it takes long, on purpose.
+        is_right = credentials.is_password(password, found.password_hash if found else None)
         if found is None or not is_right or found.user.disabled_at is not None:
             nobody = Actor(name, address=address)
             self._store.write(lambda tx: audit.note(tx, nobody, "sign_in.failed", name))

@@ -22,6 +22,7 @@ from runyard.web.api import (
     yard,
 )
 from runyard.web.live import Newsroom
+from runyard.web.passwords import hashers
 from runyard.web.place import Place
 
 # That answer requests. A request is short queries and much Python, which one thread at a time can
@@ -60,5 +61,6 @@ def create_app(place: Place) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     app.state.one_long_body = anyio.CapacityLimiter(1)
+    app.state.hashers = hashers()
     yield
     await app.state.newsroom.close()

@@ -11,7 +11,9 @@ from runyard.domain.user import Role, TokenScope
 from runyard.errors import InvalidRequest
 from runyard.web.callers import Caller, Here, address_of, caller_of
 from runyard.web.faults import documented
+from runyard.web.live import in_thread
 from runyard.web.params import NO_NUL
+from runyard.web.passwords import hashing
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
@@ -35,7 +37,7 @@ class Me(BaseModel):
 
 
 @router.post("/token", responses=documented(400, 401, 413, 422, 429))
-def token(
+async def token(
     request: Request,
     here: Here,
     response: Response,
@@ -47,9 +49,9 @@ def token(
     """OAuth2: the password grant, and ``refresh_token`` for another pair of tokens."""
     address = address_of(request)
     if grant_type == "password":
-        done = here.sign_in.by_password(username, password, address)
+        done = await hashing(request, here.sign_in.by_password, username, password, address)
     elif grant_type == "refresh_token":
-        done = here.sign_in.renew(refresh_token, address)
+        done = await in_thread(here.sign_in.renew, refresh_token, address)
     else:
         raise InvalidRequest("the grant_type is password or refresh_token")
     response.headers["Cache-Control"] = "no-store"

@@ -16,6 +16,7 @@ from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here, address_of
 from runyard.web.faults import documented
 from runyard.web.params import Cursor, Limit, Name, Text
+from runyard.web.passwords import hashes
 
 router = APIRouter(route_class=Route)
 
@@ -62,7 +63,8 @@ def users(here: Here, caller: Caller, limit: Limit = 100, cursor: Text = "") -> 
 @router.post(
     "/users", tags=["users"], status_code=201, responses=documented(400, 401, 403, 409, 413, 422)
 )
-def add_user(here: Here, caller: Caller, body: NewUser) -> User:
+@hashes
+def add_user(request: Request, here: Here, caller: Caller, body: NewUser) -> User:
     """A new user; for admins."""
     return here.accounts(caller).add(body.name, body.role, body.org_id, body.password)
 
@@ -76,6 +78,7 @@ def user(here: Here, caller: Caller, name: Name) -> User:
 @router.patch(
     "/users/{name}", tags=["users"], responses=documented(400, 401, 403, 404, 409, 413, 422, 429)
 )
+@hashes
 def change_user(
     request: Request, here: Here, caller: Caller, name: Name, body: ChangedUser
 ) -> User:

@@ -13,6 +13,7 @@ from runyard.web.faults import status_of
 from runyard.web.pages import render
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Cursor, Text
+from runyard.web.passwords import hashes
 
 router = APIRouter(prefix="/admin")
 
@@ -47,7 +48,9 @@ def _users(visit: Visit, cursor: str = "", status: int = 200, **values: object) 
 
 
 @router.post("/users")
+@hashes
 def add_user(
+    request: Request,
     visit: Poster,
     name: Short = "",
     role: Role = Role.MEMBER,
@@ -85,7 +88,8 @@ def enable(visit: Poster, name: Short) -> Response:
 
 
 @router.post("/users/password")
-def set_password(visit: Poster, name: Short, password: Password = "") -> Response:
+@hashes
+def set_password(request: Request, visit: Poster, name: Short, password: Password = "") -> Response:
     """Give somebody another password."""
     try:
         visit.place.accounts(visit.actor).set_password(name, password)

@@ -12,6 +12,7 @@ from runyard.web.callers import address_of
 from runyard.web.faults import status_of
 from runyard.web.pages import render
 from runyard.web.pages.visit import Poster, Visit, Visitor, keep_session
+from runyard.web.passwords import hashes
 
 router = APIRouter(prefix="/profile")
 
@@ -42,6 +43,7 @@ def _profile(visit: Visit, status: int = 200, **values: object) -> Response:
 
 
 @router.post("/password")
+@hashes
 def password(
     visit: Poster, request: Request, current: Password = "", wanted: Password = ""
 ) -> Response:

@@ -21,6 +21,7 @@ from runyard.web.pages.visit import (
     visitor,
 )
 from runyard.web.params import NO_NUL
+from runyard.web.passwords import hashes
 
 router = APIRouter()
 
@@ -51,6 +52,7 @@ def form(request: Request, here: Here, link: str = "", next: str = "/") -> Respo
 
 
 @router.post("/login")
+@hashes
 def sign_in(
     request: Request,
     here: Here,
