@@ -9,14 +9,16 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import event, make_url, text
+from sqlalchemy import event, func, make_url, select, text
 
+from runyard.clock import ManualClock
 from runyard.errors import (
     InvalidRequest,
     StoreBusy,
@@ -27,6 +29,8 @@ from runyard.errors import (
 )
 from runyard.store.database import Store, Tx
 from runyard.store.dialect import SQLite, dialect_for
+from runyard.store.schema import jobs
+from runyard.store.statement import Statement, instant
 from runyard.store.upgrade import upgrade
 from tests.store.support import claim, in_processes, names, on_postgresql, submit
 
@@ -323,6 +327,29 @@ def test_a_read_survives_a_connection_that_died_while_unused(store: Store) -> No
     end_connections(store.url)
     with store.read() as tx:
         assert tx.conn.execute(text("SELECT count(*) FROM jobs")).scalar_one() == 1
+
+
+@on_postgresql
+def test_a_look_survives_a_connection_that_died_while_unused(store: Store) -> None:
+    submit(store, "before")
+    end_connections(store.url)
+    assert [row.amount for row in store.look(_AMOUNT.rows)] == [1]
+
+
+_AMOUNT = Statement(select(func.count().label("amount")).select_from(jobs))
+
+
+def test_a_look_asks_the_clock_of_the_database_unless_there_is_another(
+    store: Store, clock: ManualClock, store_url: str
+) -> None:
+    def now(store: Store) -> float:
+        query = Statement(select(instant().label("now")))
+        return float(store.look(lambda look: query.rows(look, now=look.now))[0].now)
+
+    assert now(store) == clock.now()
+    usual = Store(store_url)
+    assert now(usual) == pytest.approx(time.time(), abs=5)
+    usual.close()
 
 
 @on_postgresql

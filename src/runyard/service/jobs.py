@@ -127,8 +127,7 @@ class Jobs:
         return earlier
 
     def _expected(self, wanted: Iterable[Key]) -> Mapping[Key, float]:
-        with self._store.read() as tx:
-            return durations.expected(tx, wanted)
+        return self._store.look(lambda look: durations.expected(look, wanted))
 
     def get(self, job_id: str) -> Job:
         """A job by its id or a unique prefix."""

@@ -114,7 +114,7 @@ class SignIn:
 
         def work(tx: Tx) -> tuple[User, str] | None:
             # Locked, so that of two who come at once with the same token the second is noticed.
-            found = users.session(tx, session_id, lock=True)
+            found = users.locked_session(tx, session_id)
             if found is None:
                 return None
             if is_same(found.secret, hashed):
@@ -155,8 +155,7 @@ class SignIn:
     def of_session(self, session_id: str, address: str, hashed: str | None = None) -> Actor:
         """Whose a session is, and whose secret has this hash if one is given. Raises
         ``NotAuthenticated``."""
-        with self._store.read() as tx:
-            found = users.session(tx, session_id)
+        found = self._store.look(lambda look: users.session(look, session_id))
         if found is None or (hashed is not None and not is_same(found.secret, hashed)):
             raise NotAuthenticated("the session is over: sign in again")
         return actor_of(found.user, address)
@@ -164,15 +163,12 @@ class SignIn:
     def _api_token(self, token: str, address: str) -> Actor:
         _, _, rest = token.partition("_")
         token_id, _, secret = rest.partition("_")
-        with self._store.read() as tx:
-            found = users.token_holder(tx, token_id)
-            now = tx.now
-        if found is None or not is_same(found[2], digest(secret)):
+        found = self._store.look(lambda look: users.token_holder(look, token_id))
+        if found is None or not is_same(found.secret, digest(secret)):
             raise NotAuthenticated("the token is not valid, has expired or was revoked")
-        user, scope, _, used_at = found
-        if used_at is None or now - used_at > USED_SECONDS:
+        if found.idle is None or found.idle > USED_SECONDS:
             self._store.write(lambda tx: users.used_token(tx, token_id), relaxed=True)
-        return actor_of(user, address, scope)
+        return actor_of(found.user, address, found.scope)
 
     def _open(self, user: User, tries: Tries, address: str, how: str) -> SignedIn:
         session_id, secret = credentials.new_id(), credentials.new_secret()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,16 @@ from runyard.store.statement import Parameters, Statement
 Result = TypeVar("Result")
 
 _NO_CONNECTION = "every connection to the database is in use; try again when less is going on"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A connection for one query. ``now`` is None unless the clock is not the database's own."""
+
+    conn: Connection
+    cursor: Any  # the driver's own, for ``Statement``
+    now: float | None
+    dialect: Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,16 @@ class Store:
         except DBAPIError as error:
             raise self.dialect.translate(error) from error
 
+    def look(self, ask: Callable[[Look], Result]) -> Result:
+        """What one query says: by itself it sees one moment, without a transaction around it that
+        would be two more waits for PostgreSQL's answer."""
+        try:
+            return self._on_live(lambda: self._look(ask))
+        except PoolTimeout as error:
+            raise StoreBusy(_NO_CONNECTION) from error
+        except DBAPIError as error:
+            raise self.dialect.translate(error) from error
+
     @property
     def place(self) -> str:
         """Where the database is, fit to be shown: without a password."""
@@ -129,7 +149,7 @@ class Store:
     @contextmanager
     def _transaction(self, mode: Mode) -> Iterator[Tx]:
         """A begun transaction; rolled back unless the block ends well, having committed."""
-        tx = self._begin(mode)
+        tx = self._on_live(lambda: self._begin(mode))
         with tx.conn, self._known_errors(tx.conn):
             try:
                 yield tx
@@ -142,18 +162,27 @@ class Store:
                 with suppress(Exception):  # an interrupt may have closed its connection
                     tx.cursor.close()
 
-    def _begin(self, mode: Mode) -> Tx:
-        """A transaction on a connection that answered. If one has died since it was last used,
-        say because the server was started again, so have the others: use new ones, once."""
+    def _on_live(self, act: Callable[[], Result]) -> Result:
+        """Do what changes nothing on a connection that answers. If one has died since it was last
+        used, say because the server was started again, so have the others: use new ones, once."""
         try:
-            return self._try_to_begin(mode)
+            return act()
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
         self._engine.dispose()
-        return self._try_to_begin(mode)
+        return act()
 
-    def _try_to_begin(self, mode: Mode) -> Tx:
+    def _look(self, ask: Callable[[Look], Result]) -> Result:
+        now = self._clock.now() if self._clock else None
+        with (
+            self._engine.connect() as conn,
+            self._known_errors(conn),
+            closing(conn.connection.cursor()) as cursor,
+        ):
+            return ask(Look(conn, cursor, now, self.dialect))
+
+    def _begin(self, mode: Mode) -> Tx:
         conn = self._engine.connect()
         try:
             with self._known_errors(conn):

@@ -68,8 +68,8 @@ class Dialect(Protocol):
     def flush(self, cursor: Any, writes: Sequence[Write], *, commit: bool) -> None:
         """Run writes whose results nobody waits for, and maybe commit, in one go."""
 
-    def array(self, values: Iterable[int]) -> Any:
-        """Numbers as one parameter, for ``statement.among``."""
+    def array(self, values: Iterable[int] | Iterable[str]) -> Any:
+        """Numbers or texts as one parameter, for ``statement.among``."""
         ...
 
     def lock(self, query: Select[Any]) -> Select[Any]:
@@ -192,7 +192,7 @@ class SQLite:
         if commit:
             cursor.execute("COMMIT")
 
-    def array(self, values: Iterable[int]) -> str:
+    def array(self, values: Iterable[int] | Iterable[str]) -> str:
         return json.dumps(list(values))
 
     def lock(self, query: Select[Any]) -> Select[Any]:
@@ -305,7 +305,7 @@ class PostgreSQL:
             if commit:
                 cursor.execute("COMMIT")
 
-    def array(self, values: Iterable[int]) -> list[int]:
+    def array(self, values: Iterable[int] | Iterable[str]) -> list[Any]:
         return list(values)
 
     def lock(self, query: Select[Any]) -> Select[Any]:

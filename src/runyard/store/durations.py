@@ -15,8 +15,7 @@ from sqlalchemy import and_, bindparam, func, select, update
 from runyard.domain.event import EventKind
 from runyard.domain.job import JobSpec
 from runyard.policy.estimate import estimate, with_sample
-from runyard.store.database import Tx
-from runyard.store.resolve import chunks
+from runyard.store.database import Look, Tx
 from runyard.store.schema import (
     attempts,
     cursors,
@@ -27,6 +26,7 @@ from runyard.store.schema import (
     jobs,
     queues,
 )
+from runyard.store.statement import Statement, among
 
 Key = tuple[str, str]  # target, and what tells its jobs apart
 ALL = ""  # for all jobs of a target together
@@ -37,7 +37,7 @@ FAR_BEHIND = 5 * WINDOW
 _NAME = "durations"
 
 
-def expected(tx: Tx, wanted: Iterable[Key]) -> dict[Key, float]:
+def expected(look: Look | Tx, wanted: Iterable[Key]) -> dict[Key, float]:
     """Seconds expected of those that have a history, by the best that is known: the job's own,
     else that of its target."""
     keys: dict[str, set[str]] = {}
@@ -45,22 +45,17 @@ def expected(tx: Tx, wanted: Iterable[Key]) -> dict[Key, float]:
         keys.setdefault(target, set()).add(key)
     found: dict[Key, float] = {}
     for target, of_target in keys.items():
-        usual = tx.conn.execute(_ALL, {"target": target}).scalar()
-        if usual is None:
-            continue
-        found |= {(target, key): usual for key in of_target}
-        for part in chunks(sorted(of_target)):
-            for row in tx.conn.execute(_SOME, {"target": target, "keys": part}):
-                found[target, row.key] = row.seconds
+        rows = _SOME.rows(look, target=target, keys=look.dialect.array([ALL, *of_target]))
+        known = {row.key: row.seconds for row in rows}
+        if ALL in known:
+            found |= {(target, key): known.get(key, known[ALL]) for key in of_target}
     return found
 
 
-_ALL = select(durations.c.seconds).where(
-    durations.c.target == bindparam("target"), durations.c.key == ALL
-)
-_SOME = select(durations.c.key, durations.c.seconds).where(
-    durations.c.target == bindparam("target"),
-    durations.c.key.in_(bindparam("keys", expanding=True)),
+_SOME = Statement(
+    select(durations.c.key, durations.c.seconds).where(
+        durations.c.target == bindparam("target"), among(durations.c.key, "keys")
+    )
 )
 
 

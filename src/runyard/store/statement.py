@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, bindparam
+from sqlalchemy import ColumnElement, Connection, String, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -30,6 +30,10 @@ class Session(Protocol):
 
     @property
     def cursor(self) -> Any: ...
+
+    @property
+    def now(self) -> float | None:
+        """POSIX seconds; None if the database is to ask its own clock: see ``instant``."""
 
 
 class Statement:
@@ -78,10 +82,31 @@ class Statement:
         return str(compiled), lambda given: pick({**constants, **given})
 
 
+class instant(ColumnElement[float]):  # noqa: N801
+    """The parameter ``now`` of a statement, or without one what the database's clock says."""
+
+    inherit_cache = False
+
+    def __init__(self) -> None:
+        self.parameter = bindparam("now", type_=NullType())
+
+
+@compiles(instant, "sqlite")
+def _instant_sqlite(element: instant, compiler: SQLCompiler, **options: Any) -> str:
+    now = compiler.process(element.parameter, **options)
+    return f"coalesce({now}, (julianday('now') - 2440587.5) * 86400)"
+
+
+@compiles(instant, "postgresql")
+def _instant_postgresql(element: instant, compiler: SQLCompiler, **options: Any) -> str:
+    now = compiler.process(element.parameter, **options)
+    return f"coalesce({now}::float8, extract(epoch FROM clock_timestamp())::float8)"
+
+
 class among(ColumnElement[bool]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
     """``column`` is one of the values of an array parameter, of any length in one statement.
 
-    The parameter is what ``Dialect.array`` makes of a list of numbers.
+    The parameter is what ``Dialect.array`` makes of a list of numbers or texts.
     """
 
     inherit_cache = False
@@ -100,7 +125,8 @@ def _among_sqlite(element: among, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(among, "postgresql")
 def _among_postgresql(element: among, compiler: SQLCompiler, **options: Any) -> str:
     column, parameter = _parts(element, compiler, options)
-    return f"{column} = ANY({parameter}::bigint[])"
+    kind = "text" if isinstance(element.column.type, String) else "bigint"
+    return f"{column} = ANY({parameter}::{kind}[])"
 
 
 def _parts(element: among, compiler: SQLCompiler, options: dict[str, Any]) -> tuple[str, str]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from runyard.domain.user import ApiToken, Role, TokenScope, User
 from runyard.errors import Conflict, NotFound
-from runyard.store.database import Tx
+from runyard.store.database import Look, Tx
+from runyard.store.statement import Statement, instant
 from runyard.store.user_tables import api_tokens, login_failures, login_links, sessions, users
 
 
@@ -79,7 +80,7 @@ _ADMINS = (
 )
 
 
-def _user(row: Row[Any]) -> User:
+def _user(row: Any) -> User:
     return User(
         id=row.id,
         name=row.name,
@@ -118,24 +119,32 @@ def open_session(
     tx.conn.execute(insert(sessions), values)
 
 
-def session(tx: Tx, session_id: str, *, lock: bool = False) -> Session | None:
-    """A session that is neither over nor revoked, of a user who is not disabled; with ``lock``,
-    nobody else changes it until the transaction ends."""
-    query = tx.dialect.lock(_SESSION) if lock else _SESSION
-    row = tx.conn.execute(query, {"id": session_id, "now": tx.now}).one_or_none()
-    return None if row is None else Session(_user(row), row.secret, row.renewed_at)
+def session(look: Look, session_id: str) -> Session | None:
+    """A session that is neither over nor revoked, of a user who is not disabled."""
+    return _session(_SESSION.rows(look, id=session_id, now=look.now))
 
 
-_SESSION = (
+def locked_session(tx: Tx, session_id: str) -> Session | None:
+    """The same, and nobody else changes it until the transaction ends."""
+    return _session(_LOCKED_SESSION.rows(tx, id=session_id, now=tx.now))
+
+
+def _session(rows: Sequence[Any]) -> Session | None:
+    return Session(_user(rows[0]), rows[0].secret, rows[0].renewed_at) if rows else None
+
+
+_OPEN = (
     select(users, sessions.c.secret, sessions.c.renewed_at)
     .join_from(sessions, users)
     .where(
         sessions.c.id == bindparam("id"),
-        sessions.c.expires_at > bindparam("now"),
+        sessions.c.expires_at > instant(),
         sessions.c.revoked_at.is_(None),
         users.c.disabled_at.is_(None),
     )
 )
+_SESSION = Statement(_OPEN)
+_LOCKED_SESSION = Statement(_OPEN.with_for_update(of=sessions))
 
 
 def renew_session(tx: Tx, session_id: str, secret: str, expires_at: float) -> None:
@@ -227,20 +236,37 @@ def add_token(
     tx.conn.execute(insert(api_tokens), values)
 
 
-def token_holder(tx: Tx, token_id: str) -> tuple[User, TokenScope, str, float | None] | None:
-    """Whose a valid token is, what it may do, the hash of its secret, when it was used last."""
-    row = tx.conn.execute(_HOLDER, {"id": token_id, "now": tx.now}).one_or_none()
-    if row is None:
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose a token is and what it may do; ``secret`` is a hash, and ``idle`` for how many
+    seconds it has not been used, None if it never was."""
+
+    user: User
+    scope: TokenScope
+    secret: str
+    idle: float | None
+
+
+def token_holder(look: Look, token_id: str) -> Holder | None:
+    """Whose a token is that is neither over nor revoked, of a user who is not disabled."""
+    rows = _HOLDER.rows(look, id=token_id, now=look.now)
+    if not rows:
         return None
-    return _user(row), TokenScope(row.scope), row.secret, row.used_at
+    row = rows[0]
+    return Holder(_user(row), TokenScope(row.scope), row.secret, row.idle)
 
 
-_HOLDER = (
-    select(users, api_tokens.c.scope, api_tokens.c.secret, api_tokens.c.used_at)
+_HOLDER = Statement(
+    select(
+        users,
+        api_tokens.c.scope,
+        api_tokens.c.secret,
+        (instant() - api_tokens.c.used_at).label("idle"),
+    )
     .join_from(api_tokens, users)
     .where(
         api_tokens.c.id == bindparam("id"),
-        func.coalesce(api_tokens.c.expires_at > bindparam("now"), True),
+        func.coalesce(api_tokens.c.expires_at > instant(), True),
         api_tokens.c.revoked_at.is_(None),
         users.c.disabled_at.is_(None),
     )
