@@ -203,8 +203,9 @@ class Store:
             yield
         except base as error:
             gone = dialect.is_disconnect(error, driver, None)
-            if gone:
-                conn.invalidate(error)
+            # Not used again, gone or not: when PostgreSQL refuses one of several statements on
+            # their way, the driver takes those behind it for prepared, and they are not.
+            conn.invalidate(error)
             raise DBAPIError.instance("", None, error, base, connection_invalidated=gone) from error
 
 
