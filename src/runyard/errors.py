@@ -14,7 +14,8 @@
     │   ├── StoreBusy           it stayed locked or unreachable longer than we wait
     │   ├── StoreFull           no space left on its disk
     │   ├── StoreReadOnly       its files may not be written
-    │   └── StoreCorrupt        its file is damaged or not a database
+    │   ├── StoreCorrupt        its file is damaged or not a database
+    │   └── OutcomeUnknown      it went away before it said whether a change was saved
     ├── ServerUnreachable       the server does not answer, or went away in the middle
     ├── HomeUnusable            the home directory cannot be created or written
     └── LauncherLost            the process that supervises the jobs is gone
@@ -85,6 +86,10 @@ class StoreReadOnly(StoreError):
 
 class StoreCorrupt(StoreError):
     """The database file is damaged, or is not a database."""
+
+
+class OutcomeUnknown(StoreError):
+    """The database went away after it was told to save a change, and before it said that it had."""
 
 
 class ServerUnreachable(RunyardError):

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import URL, make_url, select
+from sqlalchemy import URL, make_url, select, text
 
 from runyard.clock import ManualClock
 from runyard.domain import ids
@@ -190,3 +190,14 @@ def empty(url: str) -> None:
 def connection_to(url: URL) -> psycopg.Connection[Any]:
     libpq = url.set(drivername="postgresql").render_as_string(False)
     return psycopg.connect(libpq, autocommit=True)
+
+
+def end_connections(url: str, but: int = 0) -> None:
+    """End every other connection to a database, as a server does that restarts."""
+    query = text(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), :but)"
+    )
+    other = Store(url)
+    other.write(lambda tx: tx.conn.execute(query, {"but": but}))
+    other.close()

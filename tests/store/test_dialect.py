@@ -21,6 +21,7 @@ from sqlalchemy import event, func, make_url, select, text
 from runyard.clock import ManualClock
 from runyard.errors import (
     InvalidRequest,
+    OutcomeUnknown,
     StoreBusy,
     StoreCorrupt,
     StoreError,
@@ -32,7 +33,15 @@ from runyard.store.dialect import SQLite, dialect_for
 from runyard.store.schema import jobs
 from runyard.store.statement import Statement, instant
 from runyard.store.upgrade import upgrade
-from tests.store.support import claim, in_processes, names, on_postgresql, submit
+from tests.store.support import (
+    claim,
+    end_connections,
+    in_processes,
+    names,
+    new,
+    on_postgresql,
+    submit,
+)
 
 NOBODY = 65534
 
@@ -302,17 +311,6 @@ def test_a_database_that_may_only_be_read(store_url: str) -> None:
     store.close()
 
 
-def end_connections(url: str, but: int = 0) -> None:
-    """End every other connection to a database, as a server does that restarts."""
-    query = text(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), :but)"
-    )
-    other = Store(url)
-    other.write(lambda tx: tx.conn.execute(query, {"but": but}))
-    other.close()
-
-
 @on_postgresql
 def test_a_connection_that_died_while_unused_is_replaced(store: Store) -> None:
     submit(store, "before")
@@ -352,6 +350,15 @@ def test_a_look_asks_the_clock_of_the_database_unless_there_is_another(
     usual.close()
 
 
+def test_a_write_that_was_refused_at_its_end_harms_none_after_it(store: Store) -> None:
+    first = new("first")
+    submit(store, first)
+    for number in range(12):  # the driver prepares what it has seen some times
+        with pytest.raises(StoreError):
+            submit(store, new("twice", id=first.id))
+        submit(store, f"job-{number}")
+
+
 @on_postgresql
 def test_a_transaction_whose_connection_dies_is_tried_again(store: Store) -> None:
     tries = []
@@ -376,7 +383,7 @@ def test_a_commit_without_an_answer_is_not_repeated(store: Store) -> None:
         tx.conn.execute(text("UPDATE jobs SET priority = 1"))
         end_connections(store.url)
 
-    with pytest.raises(StoreError, match="whether the change was saved is unknown") as caught:
+    with pytest.raises(OutcomeUnknown, match="whether the change was saved is unknown") as caught:
         store.write(work)
     assert len(tries) == 1
     assert is_one_sentence(caught.value)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from runyard.errors import Conflict, StoreError
+from runyard.errors import Conflict, OutcomeUnknown, StoreError
 from runyard.store import submit as submits
 from runyard.store.database import Store, Tx
-from tests.store.support import new, submit
+from runyard.store.submit import IdempotencyKey
+from tests.store.support import end_connections, new, on_postgresql, submit
 from tests.support.processes import eventually
 
 
@@ -82,6 +83,52 @@ def test_one_that_breaks_the_transaction_fails_alone(store: Store, statement: st
     with pytest.raises(StoreError):
         bad.result()
     assert saved(store) == {"one", "two"}
+
+
+def test_one_whose_rows_are_refused_with_the_commit_fails_alone(store: Store) -> None:
+    made = new("same")
+
+    def taken(tx: Tx) -> None:
+        submits.submit(tx, [new("twice", id=made.id)])
+
+    store.write(lambda tx: submits.submit(tx, [made]))
+    good, bad, other = together(store, save("one", []), taken, save("two", []))
+    good.result()
+    other.result()
+    with pytest.raises(StoreError):
+        bad.result()
+    assert saved(store) == {"same", "one", "two"}
+
+
+def test_two_with_the_same_key_save_one_job(store: Store) -> None:
+    first, second = new("once"), new("once")
+    key = IdempotencyKey("default", "k", "digest")
+    made = together(
+        store,
+        lambda tx: submits.submit(tx, [first], key=key),
+        lambda tx: submits.submit(tx, [second], key=key),
+    )
+    kept = {future.result() for future in made}
+    assert None in kept
+    assert kept & {first.id, second.id}
+    with store.read() as tx:
+        assert tx.conn.execute(text("SELECT count(*) FROM jobs")).scalar_one() == 1
+
+
+@on_postgresql
+def test_without_an_answer_to_the_commit_none_is_tried_again(store: Store) -> None:
+    tries = []
+
+    def work(tx: Tx) -> None:
+        tries.append(1)
+        tx.conn.execute(text("UPDATE jobs SET priority = 1"))
+        if len(tries) == 2:
+            end_connections(store.url)
+
+    for future in together(store, work, work):
+        with pytest.raises(OutcomeUnknown):
+            future.result()
+    assert len(tries) == 2
 
 
 def test_a_fault_of_ours_fails_alone(store: Store) -> None:

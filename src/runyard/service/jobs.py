@@ -226,7 +226,6 @@ class Jobs:
             members = self._seqs(tx, [i for i in ids if is_batch_id(i)])
             made = control.retry(tx, [*named, *views.retriable(tx, members)])
             if self._actor.sees is not None:  # else admins could not retry for others
-                tx.flush()
                 quotas.check(tx, self._actor.name, {self._actor.org_id}, len(made))
 
         return self._change("retry", ids, reopen)

@@ -16,7 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from runyard.clock import Clock
-from runyard.errors import RunyardError, StoreBusy, StoreError
+from runyard.errors import (
+    OutcomeUnknown,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+)
 from runyard.store.dialect import Dialect, Mode, dialect_for
 from runyard.store.statement import Parameters, Statement
 
@@ -102,7 +109,7 @@ class Store:
             except DBAPIError as error:
                 out_of_time = time.monotonic() > deadline
                 if committing and error.connection_invalidated and not repeatable:
-                    raise StoreError(
+                    raise OutcomeUnknown(
                         f"{self.dialect.translate(error)}; whether the change was saved is unknown"
                     ) from error
                 if out_of_time or not self.dialect.is_transient(error):
@@ -216,29 +223,14 @@ class _Shared(Generic[Result]):
         self._work = work
         self._made: list[Result] = []
         self.is_repeatable = repeatable
-        self.error: BaseException | None = None
-        self.broke_it = False  # the transaction: it must not be tried with the others again
+        self.error: BaseException | None = StoreError("this process is about to end")
 
     def run(self, tx: Tx) -> None:
-        """Do it, and leave nothing of it if it is refused."""
-        self.error, self.broke_it = None, True
-        tx.cursor.execute("SAVEPOINT shared")
-        try:
-            self._made = [self._work(tx)]
-            tx.flush()
-        except RunyardError as error:
-            tx.pending.clear()
-            tx.cursor.execute("ROLLBACK TO SAVEPOINT shared")
-            self.error = error
-        tx.cursor.execute("RELEASE SAVEPOINT shared")
-        self.broke_it = False
-
-    def run_alone(self, tx: Tx) -> None:
-        """Do it in a transaction of its own."""
+        """Do it; whether it was saved is not known yet."""
         self._made = [self._work(tx)]
 
     def result(self) -> Result:
-        """What it returned. Raises what it raised, or what broke the whole transaction."""
+        """What it returned. Raises what it raised, or why it was not saved."""
         if self.error is not None:
             raise self.error
         return self._made[0]
@@ -249,6 +241,8 @@ class _Folder:
     comes first does it for all that have come by the time the one before has committed."""
 
     MOST = 100  # in one transaction
+    # No one of them is to blame, so that each alone would fare the same.
+    OF_ALL = (OutcomeUnknown, StoreBusy, StoreFull, StoreReadOnly, StoreCorrupt)
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -266,27 +260,22 @@ class _Folder:
         return mine.result()
 
     def _write(self, some: Sequence[_Shared[Any]]) -> None:
-        try:
-            self._try(some)
-        except Exception as error:
-            failed = [one for one in some if one.broke_it] or some
-            for one in failed:
-                one.error = error
-            # Nothing of the others was saved, and nothing is wrong with them.
-            if left := [one for one in some if one not in failed]:
-                self._write(left)
-        except BaseException:
-            for one in some:
-                one.error = StoreError("this process is about to end")
-            raise
+        """In one transaction; or, if that is refused and nothing was saved, each in its own."""
 
-    def _try(self, some: Sequence[_Shared[Any]]) -> None:
-        if len(some) == 1:
-            self._store.write(some[0].run_alone, repeatable=some[0].is_repeatable)
-            return
-
-        def run(tx: Tx) -> None:
+        def work(tx: Tx) -> None:
             for one in some:
                 one.run(tx)
 
-        self._store.write(run, repeatable=all(one.is_repeatable for one in some))
+        error: BaseException | None = None
+        try:
+            self._store.write(work, repeatable=all(one.is_repeatable for one in some))
+        except self.OF_ALL as trouble:
+            error = trouble
+        except Exception as refusal:
+            if len(some) > 1:
+                for one in some:
+                    self._write([one])
+                return
+            error = refusal
+        for one in some:
+            one.error = error

@@ -202,9 +202,16 @@ class SQLite:
         return query
 
     def reserve(self, conn: Connection, table: Table, count: int) -> Sequence[int]:
-        # The highest number ever given: the rows' own maximum falls when the newest are pruned.
+        # The highest number ever given: the rows' own maximum falls when the newest are pruned, and
+        # rises only when they are inserted.
         query = "SELECT seq FROM sqlite_sequence WHERE name = ?"
-        last = conn.exec_driver_sql(query, (table.name,)).scalar() or 0
+        last = conn.exec_driver_sql(query, (table.name,)).scalar()
+        if last is None:
+            last = 0
+            change = "INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)"
+        else:
+            change = "UPDATE sqlite_sequence SET seq = ? WHERE name = ?"
+        conn.exec_driver_sql(change, (last + count, table.name))
         return range(last + 1, last + 1 + count)
 
     def insert_many(
@@ -264,8 +271,6 @@ class PostgreSQL:
     # 40001 serialization failure, 40P01 deadlock, 55P03 lock not available,
     # 57P01-03 shutting down or starting, 08* connection trouble, 53300 too many connections.
     TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")
-
-    FEW = 20  # rows up to which INSERT is quicker: COPY cannot be prepared, and asks first
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url).set(drivername="postgresql+psycopg")
@@ -329,19 +334,11 @@ class PostgreSQL:
         self, conn: Connection, table: Table, columns: Sequence[str], rows: Iterable[Row]
     ) -> None:
         coming = iter(rows)
-        first = list(islice(coming, self.FEW))
-        names = ", ".join(columns)
+        first = list(islice(coming, 1))
         if not first:
-            return
+            return  # to say so would be two round trips
         with closing(conn.connection.cursor()) as cursor:
-            if len(first) < self.FEW:
-                marks = ", ".join(["%s"] * len(columns))
-                insert = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"
-                if len(first) == 1:  # one round trip, where a pipeline takes two
-                    cursor.execute(insert, first[0])
-                else:
-                    cursor.executemany(insert, first)
-                return
+            names = ", ".join(columns)
             with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
                 for row in chain(first, coming):
                     copy.write_row(row)

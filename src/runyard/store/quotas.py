@@ -52,6 +52,7 @@ def check(tx: Tx, user: str, orgs: Collection[str], added: int) -> None:
         most = found.get((kind, name), found.get((kind, EVERYBODY)))
         if most is None:
             continue
+        tx.flush()  # what is added is to be counted
         waiting = _waiting(tx, kind, name, most + added)
         if waiting > most:
             raise LimitReached(

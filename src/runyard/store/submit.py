@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Table, bindparam, insert, select
+from sqlalchemy import Select, Table, bindparam, insert, select
 
 from runyard.domain.event import EventKind
 from runyard.domain.job import FINAL, State
@@ -15,12 +15,13 @@ from runyard.errors import Conflict, NotFound
 from runyard.policy.choose import rank, work_behind
 from runyard.policy.estimate import UNKNOWN_SECONDS, or_unknown
 from runyard.policy.fits import Scope
-from runyard.store import resolve, rules, schema, tallies
+from runyard.store import resolve, rules, tallies
 from runyard.store.database import Tx
 from runyard.store.resolve import chunks
 from runyard.store.schema import (
     batches,
     dependencies,
+    events,
     groups,
     idempotency_keys,
     job_labels,
@@ -31,11 +32,14 @@ from runyard.store.schema import (
 from runyard.store.statement import Statement
 from runyard.store.tallies import Change
 
+FEW = 20  # jobs up to which single INSERTs are quicker than a COPY, which cannot be prepared
+
 
 @dataclass(slots=True)  # not frozen: a large batch is filled in piece by piece, not copied
 class NewJob:
     """A validated job on its way in. ``needs`` are indices into the same submission;
-    ``needs_ids`` are ids of jobs that exist; ``spec`` is the ``JobSpec`` as JSON."""
+    ``needs_ids`` are ids of jobs that exist; ``spec`` is the ``JobSpec`` as JSON. ``state`` and
+    ``submitted_at`` are what it was saved with."""
 
     id: str
     name: str
@@ -54,6 +58,8 @@ class NewJob:
     needs: Sequence[int] = ()
     needs_ids: Sequence[str] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    state: State = State.QUEUED
+    submitted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +104,17 @@ def submit(
     for key_name, maximum in {job.limit_key: job.limit for job in new if job.limit}.items():
         rules.limit(tx, Scope.KEY, key_name, maximum, by_hand=False)
     waiting = [_waiting_on(job, parents) for job in new]
-    states = [
-        initial_state(count, job.run_after, tx.now) for job, count in zip(new, waiting, strict=True)
-    ]
+    for job, count in zip(new, waiting, strict=True):
+        job.state = initial_state(count, job.run_after, tx.now)
+        job.submitted_at = tx.now
+    save = _copy if len(new) > FEW else _insert_later
     rows = (
         (
             seq,
             job.id,
             queue_ids[_place(job)],
             batch_seq,
-            states[position].value,
+            job.state.value,
             job.priority,
             rank(tx.now, job.priority),
             work_behind(job.priority, or_unknown(job.expected), job.bottom_level),
@@ -120,51 +127,70 @@ def submit(
             False,
             tx.now,
         )
-        for position, (seq, job, count) in enumerate(zip(seqs, new, waiting, strict=True))
+        for seq, job, count in zip(seqs, new, waiting, strict=True)
     )
-    tx.dialect.insert_many(tx.conn, jobs, _JOB_COLUMNS, rows)
+    save(tx, jobs, rows)
     tallies.add(
         tx,
         (
             Change(queue_ids[_place(job)], 1, or_unknown(job.expected), submitted=1)
-            if state is State.QUEUED
+            if job.state is State.QUEUED
             else Change(queue_ids[_place(job)], submitted=1)
-            for job, state in zip(new, states, strict=True)
+            for job in new
         ),
     )
-    specs = ((seq, job.name, job.spec) for seq, job in zip(seqs, new, strict=True))
-    tx.dialect.insert_many(tx.conn, job_specs, ("job_seq", "name", "spec"), specs)
-    _insert_dependencies(tx, new, seqs, parents)
-    _insert_labels(tx, new, seqs)
-    kind = EventKind.SUBMITTED.value
-    told = ((tx.now, kind, seq) for seq in seqs)
-    tx.dialect.insert_many(tx.conn, schema.events, ("at", "kind", "job_seq"), told)
+    save(tx, job_specs, ((seq, job.name, job.spec) for seq, job in zip(seqs, new, strict=True)))
+    save(tx, dependencies, _edges(new, seqs, parents))
+    save(tx, job_labels, _labels(new, seqs))
+    save(tx, events, ((tx.now, EventKind.SUBMITTED.value, seq) for seq in seqs))
     # A dependency that has already ended badly treats its new dependents as it did its old ones.
     dead = [p.seq for p in parents.values() if p.state in FINAL and p.state is not State.PASSED]
-    resolve.release_dependents(tx, passed=[], ended=dead)
+    if dead:
+        tx.flush()  # they are to be found
+        resolve.release_dependents(tx, passed=[], ended=dead)
     if key:
         _remember(tx, key, None if batch else seqs[0], batch_seq)
     return None
 
 
-_JOB_COLUMNS = (
-    "seq",
-    "id",
-    "queue_id",
-    "batch_seq",
-    "state",
-    "priority",
-    "rank",
-    "behind",
-    "expected",
-    "waiting_on",
-    "run_after",
-    "fence",
-    "failures",
-    "losses",
-    "cancel_requested",
-    "submitted_at",
-)
+_COLUMNS = {
+    jobs: (
+        "seq",
+        "id",
+        "queue_id",
+        "batch_seq",
+        "state",
+        "priority",
+        "rank",
+        "behind",
+        "expected",
+        "waiting_on",
+        "run_after",
+        "fence",
+        "failures",
+        "losses",
+        "cancel_requested",
+        "submitted_at",
+    ),
+    job_specs: ("job_seq", "name", "spec"),
+    dependencies: ("job_seq", "on_seq"),
+    job_labels: ("job_seq", "label", "value"),
+    events: ("at", "kind", "job_seq"),
+}
+_LATER = {
+    table: Statement(insert(table).inline().values({name: bindparam(name) for name in columns}))
+    for table, columns in _COLUMNS.items()
+}
+
+
+def _copy(tx: Tx, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    tx.dialect.insert_many(tx.conn, table, _COLUMNS[table], rows)
+
+
+def _insert_later(tx: Tx, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """Few rows go with the commit, which PostgreSQL answers all at once."""
+    names = _COLUMNS[table]
+    tx.later(_LATER[table], [dict(zip(names, row, strict=True)) for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +281,11 @@ def queue_id(tx: Tx, pool: str, place: Place) -> int:
         "target": target,
         "app_version_id": app_version_id,
     }
+    known = _QUEUE.rows(
+        tx, **group, submitted_by=submitted_by, limit_key=limit_key, priority=priority
+    )
+    if known:
+        return int(known[0].id)
     group_id = _id_of(tx, groups, group)
     return queue_of(tx, group_id, submitted_by, limit_key, priority)
 
@@ -274,38 +305,38 @@ def _id_of(tx: Tx, table: Table, values: dict[str, Any]) -> int:
     return int(found[0].id)
 
 
-def _by(table: Table, *columns: str) -> Statement:
+_GROUP = ("pool", "org_id", "target", "app_version_id")
+_OF_GROUP = ("submitted_by", "limit_key", "priority")
+
+
+def _by(table: Table, *columns: str) -> Select[Any]:
     """The id of the row with these values."""
-    return Statement(
-        select(table.c.id).where(*(table.c[name] == bindparam(name) for name in columns))
-    )
+    return select(table.c.id).where(*(table.c[name] == bindparam(name) for name in columns))
 
 
 _IDS = {
-    groups: _by(groups, "pool", "org_id", "target", "app_version_id"),
-    queues: _by(queues, "group_id", "submitted_by", "limit_key", "priority"),
+    groups: Statement(_by(groups, *_GROUP)),
+    queues: Statement(_by(queues, "group_id", *_OF_GROUP)),
 }
+_QUEUE = Statement(
+    _by(queues, *_OF_GROUP)
+    .join(groups, groups.c.id == queues.c.group_id)
+    .where(*(groups.c[name] == bindparam(name) for name in _GROUP))
+)
 
 
-def _insert_dependencies(
-    tx: Tx, new: Sequence[NewJob], seqs: Sequence[int], parents: dict[str, _Parent]
-) -> None:
-    rows = (
-        (seqs[index], on)
-        for index, job in enumerate(new)
-        if job.needs or job.needs_ids
-        for on in {*(seqs[n] for n in job.needs), *(parents[p].seq for p in job.needs_ids)}
-    )
-    tx.dialect.insert_many(tx.conn, dependencies, ("job_seq", "on_seq"), rows)
+def _edges(
+    new: Sequence[NewJob], seqs: Sequence[int], parents: dict[str, _Parent]
+) -> Iterator[tuple[int, int]]:
+    for index, job in enumerate(new):
+        if job.needs or job.needs_ids:
+            on = {*(seqs[n] for n in job.needs), *(parents[p].seq for p in job.needs_ids)}
+            yield from ((seqs[index], one) for one in on)
 
 
-def _insert_labels(tx: Tx, new: Sequence[NewJob], seqs: Sequence[int]) -> None:
-    rows = (
-        (seqs[index], label, value)
-        for index, job in enumerate(new)
-        for label, value in job.labels.items()
-    )
-    tx.dialect.insert_many(tx.conn, job_labels, ("job_seq", "label", "value"), rows)
+def _labels(new: Sequence[NewJob], seqs: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+    for seq, job in zip(seqs, new, strict=True):
+        yield from ((seq, label, value) for label, value in job.labels.items())
 
 
 def _earlier(tx: Tx, key: IdempotencyKey) -> str | None:
@@ -314,6 +345,7 @@ def _earlier(tx: Tx, key: IdempotencyKey) -> str | None:
     values = {"org_id": key.org_id, "key": key.key, "digest": key.digest}
     if tx.dialect.insert_missing(tx.conn, idempotency_keys, values):
         return None
+    tx.flush()  # it may be from this transaction, which others share
     query = (
         select(idempotency_keys.c.digest, jobs.c.id.label("job"), batches.c.id.label("batch"))
         .outerjoin(jobs, jobs.c.seq == idempotency_keys.c.job_seq)
@@ -327,8 +359,14 @@ def _earlier(tx: Tx, key: IdempotencyKey) -> str | None:
 
 
 def _remember(tx: Tx, key: IdempotencyKey, job_seq: int | None, batch_seq: int | None) -> None:
-    tx.conn.execute(
-        idempotency_keys.update()
-        .where(idempotency_keys.c.org_id == key.org_id, idempotency_keys.c.key == key.key)
-        .values(job_seq=job_seq, batch_seq=batch_seq)
+    what = {"job_seq": job_seq, "batch_seq": batch_seq}
+    tx.later(_REMEMBER, [{"whose": key.org_id, "name": key.key, **what}])
+
+
+_REMEMBER = Statement(
+    idempotency_keys.update()
+    .where(
+        idempotency_keys.c.org_id == bindparam("whose"), idempotency_keys.c.key == bindparam("name")
     )
+    .values(job_seq=bindparam("job_seq"), batch_seq=bindparam("batch_seq"))
+)

@@ -91,6 +91,7 @@ _TROUBLE: dict[type[errors.RunyardError], str] = {
     errors.StoreFull: "the database has no space left",
     errors.StoreReadOnly: "the database may not be written",
     errors.StoreCorrupt: "the database is damaged",
+    errors.OutcomeUnknown: "the database went away, and may have saved it or not: look first",
     errors.RunyardError: "the database refused",
 }
 
