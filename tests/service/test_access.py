@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,21 @@ def job(house: House) -> Job:
 
 def test_a_job_is_its_submitters_and_of_their_org(job: Job) -> None:
     assert (job.submitted_by, job.org_id) == ("max", "acme")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"name": "unit", "labels": {"os": "linux"}, "payload": [1], "priority": "high"},
+        {"app_version_id": "1.2", "target": "emulator", "run_after": 1e12, "cwd": "/"},
+        {"kind": "shell", "command": "exit 0", "idempotency_key": "once"},
+    ],
+)
+def test_the_answer_to_a_submit_is_the_job_as_it_is_read(house: House, more: Any) -> None:
+    jobs = house.jobs(MAX)
+    made = jobs.submit(JobSpec(**{"command": ["true"], **more}))
+    assert made == jobs.get(made.id)
 
 
 def test_whoever_works_on_the_store_chooses_the_org(house: House) -> None:

@@ -57,7 +57,10 @@ class Jobs:
         """Save one job; with an idempotency key known already, returns the job saved then."""
         rows = self._prepare([spec])
         key = submission.key_for(rows, spec.idempotency_key)
-        return self.get(self._save(rows, None, key=key) or rows[0].id)
+        earlier = self._save(rows, None, key=key)
+        if earlier is not None or spec.depends_on:
+            return self.get(earlier or rows[0].id)
+        return views.as_saved(rows[0])
 
     def submit_many(self, specs: Iterable[JobSpec]) -> list[Job]:
         """Save several jobs at once that are no batch; they may depend on each other by name."""

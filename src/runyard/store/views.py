@@ -28,6 +28,7 @@ from runyard.store.schema import (
     queues,
 )
 from runyard.store.statement import Statement, among
+from runyard.store.submit import NewJob
 
 
 def seq_of(tx: Tx, prefix: str, org: str | None = None) -> int:
@@ -177,8 +178,6 @@ def build(tx: Tx, rows: Sequence[Any]) -> list[Job]:
 
 
 def _job(row: Any, ended: list[Attempt], parents: list[str]) -> Job:
-    # It was checked when it came in; to check fifty of them again would be half of a page's time.
-    spec = json.loads(row.spec)
     if row.state == State.RUNNING.value:
         live = Attempt(
             number=len(ended) + 1,
@@ -190,14 +189,11 @@ def _job(row: Any, ended: list[Attempt], parents: list[str]) -> Job:
         )
         ended = [*ended, live]
     return Job(
+        **_told(row.spec),
         id=row.id,
-        name=title_of(spec.get("name", ""), spec["command"]),
-        kind=spec.get("kind", Kind.COMMAND),
-        command=spec["command"],
         state=row.state,
         reason=row.reason,
         exit_code=row.exit_code,
-        cwd=spec.get("cwd"),
         org_id=row.org_id,
         submitted_by=row.submitted_by,
         app_version_id=row.app_version_id or None,
@@ -205,13 +201,40 @@ def _job(row: Any, ended: list[Attempt], parents: list[str]) -> Job:
         priority=row.priority,
         batch_id=row.batch_id,
         depends_on=parents,
-        labels=spec.get("labels", {}),
-        payload=spec.get("payload"),
         attempts=ended,
         submitted_at=row.submitted_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+
+
+def as_saved(job: NewJob) -> Job:
+    """A new job that depends on none and is of no batch, as it was when it was saved."""
+    return Job(
+        **_told(job.spec),
+        id=job.id,
+        state=job.state,
+        org_id=job.org_id,
+        submitted_by=job.submitted_by,
+        app_version_id=job.app_version_id,
+        target=job.target,
+        priority=job.priority,
+        submitted_at=job.submitted_at,
+    )
+
+
+def _told(spec_json: str) -> dict[str, Any]:
+    """What people see of a spec. It was checked when it came in; to check fifty of them again
+    would be half of a page's time."""
+    spec = json.loads(spec_json)
+    return {
+        "name": title_of(spec.get("name", ""), spec["command"]),
+        "kind": spec.get("kind", Kind.COMMAND),
+        "command": spec["command"],
+        "cwd": spec.get("cwd"),
+        "labels": spec.get("labels", {}),
+        "payload": spec.get("payload"),
+    }
 
 
 _ATTEMPTS = Statement(
