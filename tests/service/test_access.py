@@ -62,7 +62,7 @@ def test_a_job_is_its_submitters_and_of_their_org(job: Job) -> None:
     [
         {},
         {"name": "unit", "labels": {"os": "linux"}, "payload": [1], "priority": "high"},
-        {"app_version_id": "1.2", "target": "emulator", "run_after": 1e12, "cwd": "/"},
+        {"app_version_id": "1.2", "target": "emulator", "run_after": 4e9, "cwd": "/"},
         {"kind": "shell", "command": "exit 0", "idempotency_key": "once"},
     ],
 )

@@ -75,5 +75,10 @@ def _actor(
     return caller_of(request)[0]
 
 
+async def _here(request: Request) -> Place:
+    """Not a plain function, for which FastAPI would take a thread."""
+    return place_of(request)
+
+
 Caller = Annotated[Actor, Depends(_actor)]
-Here = Annotated[Place, Depends(place_of)]
+Here = Annotated[Place, Depends(_here)]

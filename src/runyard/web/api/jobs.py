@@ -24,12 +24,12 @@ from runyard.domain.job import Attempt, Job, JobSpec, Priority, State
 from runyard.domain.listing import JobFilter
 from runyard.execution import logs
 from runyard.web import following, live
-from runyard.web.bodies import Route
+from runyard.web.answers import Answering
 from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
 from runyard.web.params import AnyBatch, Cursor, JobId, Limit, Text
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Route)
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Answering)
 
 MOST_JOBS = 10_000  # in one request
 MOST_LABELS = 16  # asked for at once; each makes the database look once more for each job
