@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +19,10 @@ from runyard.domain.job import Job, State
 from runyard.store import views
 from tests.support.commands import call, quiet_home, runyard, start, submitted
 from tests.support.processes import eventually
-from tests.support.working import work
+from tests.support.working import WorkerProcess, work
 
-pytestmark = pytest.mark.usefixtures("here")
+pytestmark = pytest.mark.usefixtures("way")
+LOCALLY = pytest.mark.parametrize("way", ["local"], indirect=True)
 
 
 @pytest.fixture
@@ -26,8 +30,15 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet_home(monkeypatch)
 
 
+@pytest.fixture
+def served(way: str) -> Iterator[None]:
+    with WorkerProcess() if way == "remote" else contextlib.nullcontext():
+        yield
+
+
 def spec_of(job_id: str) -> JobSpec:
-    with Runyard(background_worker=False) as yard, yard._here.store.read() as tx:
+    home = os.environ["RUNYARD_HOME"]
+    with Runyard(home, background_worker=False) as yard, yard._here.store.read() as tx:
         seq = views.seq_of(tx, job_id)
         found = views.get(tx, seq)
         text = tx.conn.exec_driver_sql(f"SELECT spec FROM job_specs WHERE job_seq = {seq}").scalar()
@@ -95,11 +106,14 @@ class TestCommand:
     def test_options_that_are_not_given_keep_the_defaults_of_jobs(self, here: Path) -> None:
         spec = spec_of(submitted("true"))
 
+        # Over REST each submission has a key.
+        spec = spec.model_copy(update={"idempotency_key": None})
         assert spec == JobSpec(command=["true"], cwd=str(here))
 
     def test_a_relative_directory_is_so_to_the_current_one(self, here: Path) -> None:
         assert spec_of(submitted("--cwd", "x/../y", "true")).cwd == str(here / "y")
 
+    @LOCALLY
     def test_a_directory_out_of_bounds_is_refused(
         self, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -149,6 +163,7 @@ class TestMatrix:
         again = call("submit", "--json", "--idempotency-key=k", *self.ARGUMENTS, "true").json
         assert again["id"] == found["id"]
 
+    @pytest.mark.usefixtures("served")
     def test_waiting_for_it(self) -> None:
         assert runyard("submit", "--wait", *self.ARGUMENTS, "true").err == "3 passed\n"
 
@@ -217,8 +232,9 @@ def test_a_dependency_that_has_failed_skips_the_job_at_once(home: Path) -> None:
     assert job_of(submitted("--depends-on", bad, "true")).state is State.SKIPPED
 
 
+@pytest.mark.usefixtures("served")
 class TestWait:
-    """With the background worker that comes by itself."""
+    """With the background worker that comes by itself, or one of the server's."""
 
     def test_a_job_that_passes(self) -> None:
         said = runyard("submit", "--wait", "echo hello")
@@ -263,6 +279,7 @@ class TestWait:
         assert call("wait", job_id).code == 1
 
 
+@LOCALLY
 def test_a_job_may_submit_others(here: Path) -> None:
     """To the home it was submitted to, and served by the worker that runs it."""
     said = runyard("submit", "--wait", f"{sys.executable} -m runyard submit touch {here}/done")
