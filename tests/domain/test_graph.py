@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from runyard.domain.graph import CycleFound, bottom_levels, check_names, describe_cycle
+from runyard.domain.graph import CycleFound, bottom_levels, check_names, describe_cycle, nearest
 from runyard.errors import InvalidGraph
 
 Graph = dict[int, list[int]]
@@ -130,3 +130,23 @@ def test_two_jobs_of_a_batch_may_not_have_one_name() -> None:
 
 def test_jobs_without_a_name_may_be_many() -> None:
     check_names(["", "build", "", "test", ""])
+
+
+def test_what_is_nearest_is_found_both_ways() -> None:
+    chain = {child: [child - 1] for child in range(1, 10)}
+    order = [5, *(one for one in range(10) if one != 5)]
+    assert nearest(order, 1, chain, 3) == {4, 5, 6}
+    assert nearest(order, 1, chain, 5) == {3, 4, 5, 6, 7}
+    assert nearest(order, 1, chain, 99) == set(range(10))
+
+
+def test_of_several_beginnings_each_has_what_is_near() -> None:
+    chain = {child: [child - 1] for child in range(1, 10)}
+    order = [1, 8, *(one for one in range(10) if one not in (1, 8))]
+    assert nearest(order, 2, chain, 6) == {0, 1, 2, 7, 8, 9}
+    assert nearest(order, 2, chain, 1) == {1}
+
+
+def test_what_depends_on_nothing_fills_up_what_is_left() -> None:
+    assert nearest([3, 0, 1, 2], 1, {}, 3) == {3, 0, 1}
+    assert nearest([], 0, {}, 3) == set()

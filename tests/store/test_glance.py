@@ -82,10 +82,14 @@ def test_a_batch_with_dependencies_is_a_graph(store: Store) -> None:
         graph, plain = (views.batch_seq_of(tx, name) for name in ("b-g", "b-p"))
         assert spans.has_graph(tx, graph)
         assert not spans.has_graph(tx, plain)
-        nodes = spans.graph(tx, graph, 10)
+        states = spans.states(tx, graph, 10)
+        nodes = spans.nodes(tx, states, spans.needs(tx, graph, states))
         assert [node.name for node in nodes] == ["compile", "lint", "pack"]
         assert nodes[2].seq == pack
         assert sorted(nodes[2].needs) == [compile_, compile_ + 1]
         assert nodes[2].state is State.BLOCKED
-        assert [len(node.needs) for node in spans.graph(tx, graph, 2)] == [0, 0]
-        assert spans.graph(tx, 999, 10) == []
+        some = spans.states(tx, graph, 2)
+        assert list(some) == [compile_, compile_ + 1]
+        assert spans.needs(tx, graph, some) == {}
+        assert [node.needs for node in spans.nodes(tx, [pack], {pack: [compile_]})] == [[]]
+        assert spans.states(tx, 999, 10) == {}

@@ -32,7 +32,7 @@ pytestmark = on_sqlite
 CONFIG = """\
 [targets.emulator]
 driver = "simulated"
-devices = ["emulator-5554", "emulator-5556"]
+devices = ["emulator-5554", "the old phone on the third shelf, left"]
 simulation = {install_seconds = 0.2, test_seconds = 0.1, failure_rate = 0.2, seed = 1}
 """
 COLOURED = (
@@ -134,9 +134,9 @@ def test_a_day_at_the_pages(chromium: Browser, here: Serving, config: Path, tmp_
             page.get_by_role("link", name="Devices", exact=True).click()
             row = page.locator("tr", has_text="emulator-5554").first
             row.get_by_role("button", name="Drain").click()
-            expect(row.locator(".state")).to_have_text("draining")
+            expect(row.locator("td .state")).to_have_text("draining")
             row.get_by_role("button", name="Resume").click()
-            expect(row.locator(".state")).to_have_text("ready")
+            expect(row.locator("td .state")).to_have_text("ready")
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
@@ -235,7 +235,7 @@ def test_a_question_is_seen_whole(chromium: Browser, here: Serving, width: int) 
         expect(page.get_by_role("button", name="Yes, cancel")).to_be_in_viewport(ratio=1)
         check(page)
         page.goto("/admin/users")
-        page.get_by_text("More", exact=True).last.click()
+        page.get_by_text("Manage", exact=True).last.click()
         for name in ("Link that signs in", "Disable"):
             expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
         check(page)
@@ -277,11 +277,11 @@ def seeded(here: Serving) -> dict[str, str]:
     ]
     suite = [
         {
-            "name": f"{flow} {n}",
+            "name": f"{flow}: a name that says at length, as some do, what it is about ({n})",
             "command": f"tests/{flow}-{n}.spec.js",
             "kind": "test",
             "target": "emulator",
-            "app_version_id": "4.2.0-rc3",
+            "app_version_id": "4.2.0-rc3+build.20261125.2208.a8f3c1d",
         }
         for n in range(6)
         for flow in ("login", "search", "checkout")
@@ -290,7 +290,10 @@ def seeded(here: Serving) -> dict[str, str]:
     graph = jobs.submit_batch(release, name="release 4.2.0", description="From tag to shop.")
     batch = jobs.submit_batch(suite, name="nightly-ui-suite")
     jobs.submit_batch(waits, name="render farm")
-    job = jobs.submit_many([spec(COLOURED, "coloured"), spec("sleep 600", "long build")])[0]
+    job = jobs.submit_many([spec(COLOURED, "coloured"), spec("sleep 600", "no_spaces_" * 25)])[0]
+    named = jobs.submit_batch(
+        [spec("true", "longer_" * 40)], name="a_batch_" * 30, org_id="org-" * 15
+    )
     parameters = {"build": None, "suite": {"default": "all", "description": "which tests"}}
     templates.save("night", {"arguments": "run {suite} {build}", "parameters": parameters})
     bootstrap.schedules(here.settings, here.store).add(
@@ -299,6 +302,7 @@ def seeded(here: Serving) -> dict[str, str]:
     _until_ended(jobs, graph.id, batch.id)
     eventually(lambda: jobs.get(job.id).is_final)
     names = ("batches", "jobs", "submit", "templates", "devices", "groups", "profile", "docs")
+    bootstrap.accounts(here.settings, here.store).add("somebody@" + "a-company." * 8, Role.MEMBER)
     admin = ("users", "tokens", "limits", "audit")
     return {
         "overview": "/",
@@ -306,6 +310,7 @@ def seeded(here: Serving) -> dict[str, str]:
         "timeline": f"/batches/{batch.id}?view=timeline",
         "graph": f"/batches/{graph.id}?view=graph",
         "job": f"/jobs/{job.id}",
+        "member": f"/jobs/{jobs.members([named.id])[0].id}",
         "template": "/templates/night",
         "missing": "/nothing",
         **{name: f"/{name}" for name in names},

@@ -10,10 +10,11 @@ import httpx
 import pytest
 
 from runyard import bootstrap
+from runyard.domain.listing import JobFilter
 from runyard.domain.user import Role
 from runyard.service import drafts
 from runyard.service.jobs import Jobs
-from runyard.service.lookout import Lookout
+from runyard.service.lookout import MOST_NODES, Lookout
 from runyard.web.callers import COOKIE
 from runyard.web.pages.visit import local_path
 from tests.store.support import on_sqlite
@@ -350,6 +351,29 @@ def test_a_batch_is_drawn_as_a_graph_if_it_is_one(max_: Browser, here: Serving) 
     assert page.index(">early</text>") > 0
     plain = max_.make(command="a", each_line="1")
     assert "view=graph" not in max_.get(plain).text
+
+
+@on_sqlite
+def test_of_a_large_graph_the_part_is_drawn_that_matters(max_: Browser, here: Serving) -> None:
+    chain = [
+        {"name": f"step {n}", "command": "true", "depends_on": [f"step {n - 1}"] if n else []}
+        for n in range(MOST_NODES + 100)
+    ]
+    mine = bootstrap.jobs(here.settings, here.store, max_.actor(here))
+    batch = mine.submit_batch(chain)
+    view = f"/batches/{batch.id}?view=graph"
+    page = max_.get(view).text
+    assert "300 of 400 jobs, those nearest to the first" in page
+    assert ">step 299<" in page
+    assert ">step 300<" not in page
+    last = mine.page(JobFilter(batch_id=batch.id), 1).jobs[0]
+    around = f"{view}&around={last.id}"
+    assert around.replace("&", "&amp;") in max_.get(f"/jobs/{last.id}").text
+    page = max_.get(around).text
+    assert "nearest to step 399" in page
+    assert ">step 100<" in page
+    assert ">step 99<" not in page
+    assert max_.get(f"{view}&around=nothing").status_code == 404
 
 
 # Roles.

@@ -48,6 +48,30 @@ def bottom_levels(
     return level
 
 
+def nearest(
+    order: Sequence[int], together: int, parents: Mapping[int, Sequence[int]], most: int
+) -> set[int]:
+    """At most so many jobs of a graph: those of the first ``together`` in ``order``, and the jobs
+    with the fewest dependencies between them and one of these, whichever way; when there are no
+    more of those, the same of the next in order."""
+    beside: dict[int, list[int]] = {}
+    for child, needed in parents.items():
+        for parent in needed:
+            beside.setdefault(child, []).append(parent)
+            beside.setdefault(parent, []).append(child)
+    found: dict[int, None] = {}
+    starts = [order[:together], *([one] for one in order[together:])]
+    for start in starts:
+        ring = [node for node in start if node not in found]
+        while ring and len(found) < most:
+            found.update(dict.fromkeys(ring[: most - len(found)]))
+            around = dict.fromkeys(near for node in ring for near in beside.get(node, ()))
+            ring = [node for node in around if node not in found]
+        if len(found) == most:
+            break
+    return set(found)
+
+
 class CycleFound(InvalidGraph):
     """The graph has a cycle; ``nodes`` lists it, each depending on the next, first = last."""
 

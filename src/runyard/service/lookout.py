@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from runyard.domain import graph
 from runyard.domain.explanation import Explanation
-from runyard.domain.job import Job, JobSpec
+from runyard.domain.job import Job, JobSpec, State
 from runyard.domain.user import Actor
 from runyard.service import access, waiting
 from runyard.service.waiting import Reckoning
@@ -18,7 +19,8 @@ from runyard.store.registry import LIVE_LEASES
 from runyard.store.spans import Node, Span
 
 MOST_SPANS = 1_000  # of one timeline
-MOST_NODES = 150  # of one graph
+MOST_NODES = 300  # of one graph
+MOST_MEMBERS = 20_000  # of a batch, among which these are chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ class Sight:
     workers: int
     running: Sequence[Job]
     waiting: Sequence[Waiting]
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A graph, or the part of it that is nearest to what ``around`` names."""
+
+    nodes: Sequence[Node]
+    around: str
 
 
 class Lookout:
@@ -82,10 +92,28 @@ class Lookout:
         with self._store.read() as tx:
             return spans.has_graph(tx, self._batch(tx, batch_id))
 
-    def graph(self, batch_id: str) -> list[Node]:
-        """The first ``MOST_NODES`` members of a batch and what they need."""
+    def graph(self, batch_id: str, job_id: str | None = None) -> Sketch:
+        """Members of a batch and what they need: all of them, or those nearest to a job, or else
+        to what failed, or else to what runs."""
         with self._store.read() as tx:
-            return spans.graph(tx, self._batch(tx, batch_id), MOST_NODES)
+            batch = self._batch(tx, batch_id)
+            states = spans.states(tx, batch, MOST_MEMBERS)
+            needs = spans.needs(tx, batch, states.keys())
+            start, word = self._start(tx, states, job_id)
+            order = list(dict.fromkeys([*start, *states]))
+            chosen = graph.nearest(order, len(start), needs, MOST_NODES)
+            return Sketch(spans.nodes(tx, chosen, needs), word if len(chosen) < len(states) else "")
+
+    def _start(
+        self, tx: Tx, states: Mapping[int, State], job_id: str | None
+    ) -> tuple[list[int], str]:
+        """What a part of a graph is drawn around, and what that is called."""
+        if job_id and (seq := views.seq_of(tx, job_id, self._sees)) in states:
+            return [seq], views.get(tx, seq).name
+        for state, word in ((State.FAILED, "what failed"), (State.RUNNING, "what runs")):
+            if found := [seq for seq, one in states.items() if one is state]:
+                return found, word
+        return [next(iter(states))] if states else [], "the first"
 
     def asked(self, job_id: str, *, to_repeat: bool = False) -> JobSpec:
         """What was asked for when a job was submitted. What its variables hold may be secret: it

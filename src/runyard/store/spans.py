@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,24 +132,40 @@ def has_graph(tx: Tx, batch_seq: int) -> bool:
     return tx.conn.execute(_edges(batch_seq).limit(1)).first() is not None
 
 
-def graph(tx: Tx, batch_seq: int, limit: int) -> list[Node]:
-    """The first members of a batch, with what they need among these."""
+def states(tx: Tx, batch_seq: int, limit: int) -> dict[int, State]:
+    """The keys of the first members of a batch with their states, in order of submission."""
+    query = select(jobs.c.seq, jobs.c.state).where(jobs.c.batch_seq == batch_seq)
+    rows = tx.conn.execute(query.order_by(jobs.c.seq).limit(limit))
+    return {row.seq: State(row.state) for row in rows}
+
+
+def needs(tx: Tx, batch_seq: int, among: Collection[int]) -> dict[int, list[int]]:
+    """What members of a batch depend on, of ``among`` both."""
+    found: dict[int, list[int]] = {}
+    for child, parent in tx.conn.execute(_edges(batch_seq)):
+        if child in among and parent in among:
+            found.setdefault(child, []).append(parent)
+    return found
+
+
+def nodes(tx: Tx, seqs: Collection[int], needed: Mapping[int, Sequence[int]]) -> list[Node]:
+    """Some jobs in order of submission, with those of them that they need."""
     query = (
         select(jobs.c.seq, jobs.c.id, jobs.c.state, job_specs.c.name)
         .join(job_specs, job_specs.c.job_seq == jobs.c.seq)
-        .where(jobs.c.batch_seq == batch_seq)
+        .where(jobs.c.seq.in_(seqs))
         .order_by(jobs.c.seq)
-        .limit(limit)
     )
-    rows = tx.conn.execute(query).all()
-    if not rows:
-        return []
-    last = rows[-1].seq
-    needs: dict[int, list[int]] = {row.seq: [] for row in rows}
-    for child, parent in tx.conn.execute(_edges(batch_seq).where(jobs.c.seq <= last)):
-        if parent in needs:
-            needs[child].append(parent)
-    return [Node(row.seq, row.id, row.name, State(row.state), needs[row.seq]) for row in rows]
+    return [
+        Node(
+            row.seq,
+            row.id,
+            row.name,
+            State(row.state),
+            [parent for parent in needed.get(row.seq, ()) if parent in seqs],
+        )
+        for row in tx.conn.execute(query)
+    ]
 
 
 def _edges(batch_seq: int) -> Select[Any]:

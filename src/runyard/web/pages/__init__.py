@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from runyard.web.pages import (
+    actions,
     admin,
     batches,
     docs,
@@ -20,7 +21,7 @@ from runyard.web.pages import (
 )
 
 PAGES = (
-    *(files, signin, overview, batches, jobs, submit, templates),
+    *(files, signin, overview, batches, jobs, actions, submit, templates),
     *(yard, admin, profile, docs),
 )
 

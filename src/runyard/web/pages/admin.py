@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from runyard.domain.user import Role, TokenScope
+from runyard.domain.ids import is_batch_id
+from runyard.domain.user import AuditEntry, Role, TokenScope
 from runyard.errors import Conflict, InvalidRequest
 from runyard.policy.fits import Scope
 from runyard.web.faults import status_of
@@ -19,6 +21,7 @@ router = APIRouter(prefix="/admin")
 
 LONG = 50
 MOST = 2**31 - 1
+OF_JOBS = frozenset({"submit", "cancel", "retry", "force-complete", "priority"})
 
 Short = Annotated[str, Form(max_length=300)]
 Password = Annotated[str, Form(max_length=2000)]
@@ -189,5 +192,17 @@ def audit(
         entries=found[:LONG],
         next=str(found[LONG - 1].seq) if len(found) > LONG else None,
         cursor=cursor,
+        subject=_place_of,
         query={name: text for name, text in (("who", who), ("action", action)) if text},
     )
+
+
+def _place_of(entry: AuditEntry) -> str | None:
+    """Where what was changed can be looked at, if it has a page."""
+    subject = entry.subject
+    if entry.action in OF_JOBS and " " not in subject:
+        return f"/{'batches' if is_batch_id(subject) else 'jobs'}/{subject}"
+    if entry.action == "template.save":
+        org, _, name = subject.partition("/")
+        return f"/templates/{quote(name)}?{urlencode({'org': org})}"
+    return None

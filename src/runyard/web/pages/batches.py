@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from runyard.domain.ids import is_batch_id
 from runyard.domain.job import State
 from runyard.domain.listing import JobFilter
-from runyard.errors import NotFound
+from runyard.service.lookout import MOST_SPANS
 from runyard.web.pages import drawing, render
-from runyard.web.pages.visit import Poster, Visitor
+from runyard.web.pages.visit import Visitor
 from runyard.web.params import Text
 
 router = APIRouter(prefix="/batches")
@@ -47,17 +46,19 @@ def batch(
     view: View = "jobs",
     state: Annotated[State | None, Query()] = None,
     q: Text = "",
+    around: Text = "",
     cursor: Text | None = None,
 ) -> Response:
-    """One batch."""
+    """One batch; a graph that is too large to be drawn whole ``around`` a job."""
     jobs = visit.place.jobs(visit.actor)
     lookout = visit.place.lookout(visit.actor)
     found = jobs.get_batch(batch_id)
-    members = timeline = graph = None
+    members = timeline = graph = sketch = None
     if view == "timeline":
         timeline = drawing.timeline(lookout.timeline(found.id))
     elif view == "graph":
-        graph = drawing.graph(lookout.graph(found.id))
+        sketch = lookout.graph(found.id, around or None)
+        graph = drawing.graph(sketch.nodes)
     else:
         wanted = JobFilter(frozenset({state} if state else ()), found.id, text=q)
         members = jobs.page(wanted, MEMBERS, cursor)
@@ -70,38 +71,13 @@ def batch(
         members=members,
         timeline=timeline,
         graph=graph,
+        box_width=drawing.BOX_WIDTH,
+        around=sketch.around if sketch else "",
         chosen=state.value if state else "",
         q=q,
         query={k: v for k, v in (("state", state.value if state else ""), ("q", q)) if v},
         cursor=cursor,
+        most=MOST_SPANS,
         may_change=visit.actor.may_change(found.submitted_by),
         events=f"/api/v1/events?batch_id={found.id}",
     )
-
-
-@router.post("/{batch_id}/cancel")
-def cancel(visit: Poster, batch_id: str) -> Response:
-    """Cancel what has not ended."""
-    visit.place.jobs(visit.actor).cancel([_batch_id(batch_id)])
-    return render.see(f"/batches/{batch_id}", "cancelled")
-
-
-@router.post("/{batch_id}/retry")
-def retry(visit: Poster, batch_id: str) -> Response:
-    """Run again what did not pass."""
-    visit.place.jobs(visit.actor).retry([_batch_id(batch_id)])
-    return render.see(f"/batches/{batch_id}", "retried")
-
-
-@router.post("/{batch_id}/purge")
-def purge(visit: Poster, batch_id: str) -> Response:
-    """Delete it."""
-    visit.place.jobs(visit.actor).purge_batch(batch_id)
-    return render.see("/batches", "purged")
-
-
-def _batch_id(text: str) -> str:
-    """A batch's id, where a job's would be taken for one."""
-    if not is_batch_id(text):
-        raise NotFound(f"there is no batch {text[:100]!r}")
-    return text

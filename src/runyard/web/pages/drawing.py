@@ -15,10 +15,10 @@ NARROWEST = 1.5  # of a stretch that shall be seen
 COLOURS = 8  # of builds; then they begin anew
 TICKS = 5
 
-COLUMN, ROW = 180.0, 42.0  # of a graph, in pixels
-BOX_WIDTH, BOX_HEIGHT = 150.0, 28.0
+COLUMN, ROW = 240.0, 42.0  # of a graph, in pixels
+BOX_WIDTH, BOX_HEIGHT = 200.0, 28.0
 MARGIN = 8.0
-LONGEST_NAME = 20
+LONGEST_NAME = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,8 @@ def _in_order(nodes: dict[int, Node]) -> list[Node]:
 
 def _box(node: Node, place: tuple[float, float]) -> Box:
     name = node.name or node.job_id
-    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    # Names of one graph often differ in their ends.
+    short = name if len(name) <= LONGEST_NAME else f"{name[:15]}…{name[16 - LONGEST_NAME :]}"
     return Box(*place, short, f"{name}: {node.state}", node.state.value, node.job_id)
 
 

@@ -1,4 +1,4 @@
-"""The style sheet, the script and the icon: small, ours, and kept by browsers until they change."""
+"""The style sheet, the scripts and the icon: small, ours, kept by browsers until they change."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+# One sheet for browsers, in this order; to be read, one for each concern.
+SHEETS = ("theme", "base", "frame", "parts", "forms", "output", "pictures")
 FOREVER = "public, max-age=31536000, immutable"
 
 
 @cache
 def _contents() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in TYPES}
+    found = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in TYPES}
+    sheets = ((FOLDER / "sheets" / f"{name}.css").read_bytes() for name in SHEETS)
+    return {**found, "runyard.css": b"\n".join(sheets)}
 
 
 @cache

@@ -70,7 +70,8 @@ def job(
     requests = visit.place.jobs(visit.actor)
     found = requests.get(job_id)
     events = requests.events([found.id])
-    asked = visit.place.lookout(visit.actor).asked(found.id)
+    lookout = visit.place.lookout(visit.actor)
+    asked = lookout.asked(found.id)
     cwd = Bounds.of(visit.place.settings).workdirs.of(asked.cwd)
     if cwd is not None and not isabs(cwd):
         cwd = None  # only its worker knows from where
@@ -80,6 +81,8 @@ def job(
         "job.html",
         job=found,
         attempt=attempt,
+        batch_name=requests.get_batch(found.batch_id).name if found.batch_id else "",
+        in_graph=bool(found.batch_id) and lookout.has_graph(found.batch_id or ""),
         why=visit.place.explain(visit.actor, found.id),
         parents=parents,
         history=events[-EVENTS:],
@@ -110,20 +113,6 @@ def _log(visit: Visit, found: Job, attempt: int | None) -> dict[str, Any]:
     }
 
 
-@router.post("/{job_id}/cancel")
-def cancel(visit: Poster, job_id: str) -> Response:
-    """Cancel it."""
-    visit.place.jobs(visit.actor).cancel([_job_id(job_id)])
-    return render.see(f"/jobs/{job_id}", "cancelled")
-
-
-@router.post("/{job_id}/retry")
-def retry(visit: Poster, job_id: str) -> Response:
-    """Run it again."""
-    visit.place.jobs(visit.actor).retry([_job_id(job_id)])
-    return render.see(f"/jobs/{job_id}", "retried")
-
-
 @router.post("/{job_id}/complete")
 def complete(visit: Poster, job_id: str) -> Response:
     """Declare it passed."""
@@ -144,13 +133,6 @@ def priority(
         raise InvalidRequest("priority is a whole number from 0 to 10")
     visit.place.yard(visit.actor).set_priority(job_id, wanted)
     return render.see(f"/jobs/{job_id}", "priority")
-
-
-@router.post("/{job_id}/purge")
-def purge(visit: Poster, job_id: str) -> Response:
-    """Delete it."""
-    visit.place.jobs(visit.actor).purge(job_id)
-    return render.see("/jobs", "purged")
 
 
 def _job_id(text: str) -> str:

@@ -96,7 +96,9 @@ def _kind(spec: JobSpec) -> str | None:
 
 def written(value: Any) -> str:
     """A value as an option or a field takes it: seconds without an exponent."""
-    return f"{Decimal(repr(value)):f}" if isinstance(value, float) else str(value)
+    return (
+        f"{Decimal(repr(value)):f}".removesuffix(".0") if isinstance(value, float) else str(value)
+    )
 
 
 def _variable(name: str) -> str:

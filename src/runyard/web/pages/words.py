@@ -12,11 +12,13 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def duration(seconds: float | None) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; the script writes the
-    same."""
+    """``34 ms``, ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; the script
+    writes the same."""
     if seconds is None:
         return NOTHING
     seconds = max(0.0, seconds)
+    if 0 < seconds < 0.1:
+        return f"{max(1, round(seconds * 1000))} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = int(seconds)
@@ -44,9 +46,10 @@ def stamp(instant: float) -> str:
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def clock(instant: float) -> str:
-    """``23:05:56``, UTC."""
-    return datetime.fromtimestamp(instant, UTC).strftime("%H:%M:%S")
+def clock(instant: float, now: float) -> str:
+    """``23:05:56``, UTC; with the day if that is not the one of ``now``: ``11-21 23:05:56``."""
+    then, today = datetime.fromtimestamp(instant, UTC), datetime.fromtimestamp(now, UTC)
+    return then.strftime("%H:%M:%S" if then.date() == today.date() else "%m-%d %H:%M:%S")
 
 
 def machine(instant: float) -> str:

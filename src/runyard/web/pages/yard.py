@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Query, Response
 
 from runyard.domain.job import AttemptState
 from runyard.policy.fits import Scope
+from runyard.service.lookout import MOST_SPANS
 from runyard.store.spans import Span
 from runyard.web.pages import drawing, render
 from runyard.web.pages.visit import Poster, Visitor
@@ -45,6 +46,7 @@ def devices(visit: Visitor, hours: Annotated[int, Query(ge=1, le=24)] = 1) -> Re
         ended=ended,
         failed=failed,
         hours=hours,
+        most=MOST_SPANS,
         timeline=drawing.timeline(spans, _first(spans, since), since + length, slots=slots),
         events="/api/v1/events",
     )
