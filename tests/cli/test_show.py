@@ -145,6 +145,17 @@ class TestList:
         assert [line.split()[0] for line in rest.out.splitlines()[1:]] == jobs[2::-1]
         assert rest.err == ""
 
+    def test_part_of_the_name_and_the_user_choose(self, yard: Runyard) -> None:
+        job = yard.submit("x", name="a nightly one")
+        yard.submit("x", name="another")
+
+        assert [one["id"] for one in call("list", "--q", "NIGHT", "--json").json["jobs"]] == [
+            job.id
+        ]
+        mine = call("list", "--submitted-by", job.submitted_by, "--json").json["jobs"]
+        assert len(mine) == 2
+        assert call("list", "--submitted-by", "nobody", "--json").json["jobs"] == []
+
     def test_with_json_the_cursor_is_in_the_object(self) -> None:
         jobs = [submitted("true") for _ in range(3)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from runyard.config import Home
 from runyard.domain.job import Job, JobSpec, State
-from runyard.domain.listing import JobFilter
+from runyard.domain.listing import BatchFilter, JobFilter
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Forbidden, LimitReached, NotFound
 from runyard.policy.fits import Scope
@@ -97,7 +97,7 @@ def test_to_others_it_is_not_there(house: House, job: Job) -> None:
     jobs = house.jobs(OTHER)
     assert jobs.page(JobFilter()).jobs == []
     assert jobs.page(JobFilter(org_id="acme")).jobs == []
-    assert jobs.batch_page().batches == []
+    assert jobs.batch_page(BatchFilter()).batches == []
     for ask in (
         lambda: jobs.get(job.id),
         lambda: jobs.get(job.id[:4]),

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from runyard import bootstrap
-from runyard.domain.listing import JobFilter
+from runyard.domain.listing import BatchFilter, JobFilter
 from runyard.domain.user import Role
 from runyard.service import drafts
 from runyard.service.jobs import Jobs
@@ -179,7 +179,7 @@ def test_a_form_of_another_site_changes_nothing(ada: Browser, jobs: Jobs) -> Non
         assert ada.client.post("/submit", data=good, headers=headers).status_code == 403
     bearer = ada.client.post("/api/v1/jobs", json={"command": "true"})
     assert bearer.status_code == 403  # a cookie alone changes nothing over REST either
-    assert jobs.batch_page().batches == []
+    assert jobs.batch_page(BatchFilter()).batches == []
     assert ada.client.post("/submit", data=good, headers={"origin": ada.url}).status_code == 303
 
 

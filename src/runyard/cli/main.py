@@ -26,6 +26,7 @@ COMMANDS = {
     "submit": ("submit", "Submit a command, a shell line or a Python snippet."),
     "status": ("show", "Show a job or a batch."),
     "list": ("show", "List jobs, newest first."),
+    "batches": ("batches", "List batches, newest first."),
     "logs": ("show", "Print what a job wrote."),
     "explain": ("show", "Say why a job is where it is."),
     "wait": ("control", "Wait until jobs are finished."),

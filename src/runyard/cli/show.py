@@ -66,6 +66,8 @@ def status_command(id: str | None, job_id: str | None, as_json: bool) -> None:  
 @click.option("--org-id")
 @click.option("--app-version-id")
 @click.option("--target")
+@click.option("--submitted-by", metavar="USER")
+@click.option("--q", "text", default="", metavar="TEXT", help="Part of the name.")
 @click.option("--label", type=Pair(bare=True), multiple=True, metavar="K[=V]")
 @click.option("--limit", type=int, default=20, show_default=True, help="At most 1000.")
 @click.option("--cursor", help="Go on where an earlier list ended.")

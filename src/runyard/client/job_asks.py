@@ -22,7 +22,7 @@ from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
 from runyard.domain.ids import LENGTH, is_batch_id, no_such
 from runyard.domain.job import Job, JobSpec
-from runyard.domain.listing import JobFilter, Page, checked_limit
+from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page, checked_limit
 from runyard.errors import InvalidRequest, WaitTimeout
 from runyard.service.drafts import Draft
 
@@ -104,6 +104,19 @@ class JobAsks:
             cursor=cursor,
         )
         return self._asker.ask(Send("GET", "/jobs", params), _read_page)
+
+    def batch_page(
+        self, wanted: BatchFilter, limit: int = 50, cursor: str | None = None
+    ) -> Flow[BatchPage]:
+        params = given(
+            state=sorted(wanted.states),
+            org_id=wanted.org_id,
+            submitted_by=wanted.submitted_by,
+            q=wanted.text,
+            limit=checked_limit(limit, "batches"),
+            cursor=cursor,
+        )
+        return self._asker.ask(Send("GET", "/job-batches", params), _read_batches)
 
     def events(self, ids: Sequence[str]) -> Flow[list[Event]]:
         return self._asker.ask(_several("history", ids), _read_events)
@@ -284,6 +297,11 @@ def _read_page(answer: Answer) -> Page:
     return Page(_read_jobs(answer), from_json(answer.body)["next"])
 
 
+def _read_batches(answer: Answer) -> BatchPage:
+    found = from_json(answer.body)
+    return BatchPage(_BATCHES.validate_python(found["batches"]), found["next"])
+
+
 def _read_events(answer: Answer) -> list[Event]:
     return _EVENTS.validate_python(from_json(answer.body)["events"])
 
@@ -294,4 +312,5 @@ def _read_waited(answer: Answer) -> tuple[int, int]:
 
 
 _JOBS = TypeAdapter(list[Job])
+_BATCHES = TypeAdapter(list[Batch])
 _EVENTS = TypeAdapter(list[Event])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runyard.domain.event import Event
     from runyard.domain.explanation import Explanation
     from runyard.domain.job import Job, JobSpec
-    from runyard.domain.listing import JobFilter, Page
+    from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page
     from runyard.domain.template import Template
     from runyard.domain.timetable import Missed, Overlap, Schedule
     from runyard.domain.user import ApiToken, Role, TokenScope, User
@@ -51,6 +51,10 @@ class JobRequests(Protocol):
     def members(self, ids: Sequence[str]) -> list[Job]: ...
 
     def page(self, wanted: JobFilter, limit: int = 50, cursor: str | None = None) -> Page: ...
+
+    def batch_page(
+        self, wanted: BatchFilter, limit: int = 50, cursor: str | None = None
+    ) -> BatchPage: ...
 
     def events(self, ids: Sequence[str]) -> list[Event]: ...
 

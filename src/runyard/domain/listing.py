@@ -1,9 +1,10 @@
-"""Which jobs a list shows, and a page of it."""
+"""Which jobs or batches a list shows, and a page of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runyard.domain.batch import Batch
 from runyard.domain.job import Job, State
 from runyard.errors import InvalidRequest
 
@@ -28,6 +29,24 @@ class Page:
     """Part of a list; ``next`` is the cursor of the part after it."""
 
     jobs: list[Job]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFilter:
+    """Which batches a list shows; None and empty mean any. ``text`` is a part of the name."""
+
+    states: frozenset[State] = frozenset()
+    org_id: str | None = None
+    submitted_by: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Part of a list; ``next`` is the cursor of the part after it."""
+
+    batches: list[Batch]
     next: str | None
 
 

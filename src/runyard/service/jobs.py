@@ -10,7 +10,7 @@ from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, Batch
 from runyard.domain.event import Event
 from runyard.domain.ids import batch_id, is_batch_id
 from runyard.domain.job import Attempt, Job, JobSpec
-from runyard.domain.listing import JobFilter, Page, checked_limit
+from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page, checked_limit
 from runyard.domain.user import Actor
 from runyard.engine import presence
 from runyard.errors import Forbidden, InvalidRequest, NotFound, WaitTimeout
@@ -30,7 +30,6 @@ from runyard.store import (
     tallies,
     views,
 )
-from runyard.store.batches import BatchPage
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
 from runyard.store.submit import IdempotencyKey, NewBatch, NewJob, submit
@@ -166,13 +165,12 @@ class Jobs:
             return listing.page(tx, wanted, limit, cursor, self._actor.sees)
 
     def batch_page(
-        self, limit: int = 50, cursor: str | None = None, submitted_by: str | None = None
+        self, wanted: BatchFilter, limit: int = 50, cursor: str | None = None
     ) -> BatchPage:
         """The newest batches first."""
         checked_limit(limit, "batches")
         with self._store.read() as tx:
-            org = self._actor.sees
-            return batches.page(tx, limit, cursor, org=org, submitted_by=submitted_by)
+            return batches.page(tx, wanted, limit, cursor, self._actor.sees)
 
     def totals(self) -> list[Total]:
         """How many jobs each user ever submitted, and what became of them."""

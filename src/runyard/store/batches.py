@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, false, func, or_, select
 
 from runyard.domain.batch import Batch, state_of
 from runyard.domain.job import State
+from runyard.domain.listing import BatchFilter, BatchPage
 from runyard.errors import NotFound
 from runyard.store.database import Tx
 from runyard.store.listing import cursor_seq
 from runyard.store.schema import batches, in_state, jobs
-
-
-@dataclass(frozen=True, slots=True)
-class BatchPage:
-    """Part of a list; ``next`` is the cursor of the part after it."""
-
-    batches: list[Batch]
-    next: str | None
 
 
 def batch(tx: Tx, seq: int) -> Batch:
@@ -33,24 +25,42 @@ def batch(tx: Tx, seq: int) -> Batch:
 
 
 def page(
-    tx: Tx,
-    limit: int,
-    cursor: str | None = None,
-    *,
-    org: str | None = None,
-    submitted_by: str | None = None,
+    tx: Tx, wanted: BatchFilter, limit: int, cursor: str | None = None, org: str | None = None
 ) -> BatchPage:
-    """The newest batches, or those after a cursor that an earlier page gave."""
+    """The newest batches, or those after a cursor that an earlier page gave; if ``org`` is given,
+    of that org only."""
     query = select(batches).order_by(batches.c.seq.desc()).limit(limit + 1)
-    if org is not None:
-        query = query.where(batches.c.org_id == org)
-    if submitted_by is not None:
-        query = query.where(batches.c.submitted_by == submitted_by)
+    for only in (org, wanted.org_id):
+        if only is not None:
+            query = query.where(batches.c.org_id == only)
+    if wanted.submitted_by is not None:
+        query = query.where(batches.c.submitted_by == wanted.submitted_by)
+    if wanted.text:
+        query = query.where(batches.c.name.icontains(wanted.text, autoescape=True))
+    if wanted.states:
+        query = query.where(or_(*map(_is, sorted(wanted.states))))
     if cursor is not None:
         query = query.where(batches.c.seq < cursor_seq(cursor))
     rows = tx.conn.execute(query).all()
     shown = rows[:limit]
     return BatchPage(_build(tx, shown), str(shown[-1].seq) if len(rows) > limit else None)
+
+
+def _is(state: State) -> ColumnElement[bool]:
+    """What ``state_of`` says, as the database can tell it."""
+    is_over = batches.c.finished_at.is_not(None)
+    has_ended = batches.c.passed + batches.c.failed + batches.c.cancelled > 0
+    runs = select(jobs.c.seq).where(jobs.c.batch_seq == batches.c.seq, in_state(State.RUNNING))
+    is_begun = has_ended | runs.exists()
+    has_failed, was_cancelled = batches.c.failed > 0, batches.c.cancelled > 0
+    conditions = {
+        State.QUEUED: ~is_over & ~is_begun,
+        State.RUNNING: ~is_over & is_begun,
+        State.FAILED: is_over & has_failed,
+        State.CANCELLED: is_over & ~has_failed & was_cancelled,
+        State.PASSED: is_over & ~has_failed & ~was_cancelled,
+    }
+    return conditions.get(state, false())
 
 
 def _build(tx: Tx, rows: Sequence[Row[Any]]) -> list[Batch]:

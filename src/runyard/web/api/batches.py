@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, MOST_JOBS, Batch
-from runyard.domain.job import Job, ShortText
+from runyard.domain.job import Job, ShortText, State
 from runyard.domain.job import Text as Words
-from runyard.domain.listing import JobFilter
+from runyard.domain.listing import BatchFilter, JobFilter
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
 from runyard.web.params import BatchId, Cursor, Limit, Text
 
 router = APIRouter(prefix="/job-batches", tags=["batches"], route_class=Route)
+
+
+BatchState = Literal["queued", "running", "passed", "failed", "cancelled"]
 
 
 class NewBatch(BaseModel):
@@ -34,7 +37,7 @@ class NewBatch(BaseModel):
     jobs: list[dict[str, Any]] = Field(max_length=MOST_JOBS)
 
 
-class BatchPage(BaseModel):
+class BatchList(BaseModel):
     """Batches, the newest first; ``next`` is the cursor of the next page."""
 
     batches: list[Batch]
@@ -66,13 +69,17 @@ def submit(here: Here, caller: Caller, body: NewBatch) -> Batch:
 def page(
     here: Here,
     caller: Caller,
+    state: Annotated[list[BatchState] | None, Query()] = None,
+    org_id: Text | None = None,
     submitted_by: Text | None = None,
+    q: Annotated[Text, Query(description="Part of the name")] = "",
     limit: Limit = 50,
     cursor: Cursor | None = None,
-) -> BatchPage:
+) -> BatchList:
     """Batches, the newest first."""
-    found = here.jobs(caller).batch_page(limit, cursor, submitted_by)
-    return BatchPage(batches=found.batches, next=found.next)
+    wanted = BatchFilter(frozenset(map(State, state or ())), org_id, submitted_by, q)
+    found = here.jobs(caller).batch_page(wanted, limit, cursor)
+    return BatchList(batches=found.batches, next=found.next)
 
 
 @router.get("/{batch_id}", responses=documented(401, 404, 422))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from runyard.domain.job import State
-from runyard.domain.listing import JobFilter
+from runyard.domain.listing import BatchFilter, JobFilter
 from runyard.service.lookout import MOST_SPANS
 from runyard.web.pages import drawing, render
 from runyard.web.pages.visit import Visitor
@@ -26,7 +26,7 @@ def batches(
 ) -> Response:
     """The newest first."""
     who = visit.actor.name if mine else by.strip() or None
-    found = visit.place.jobs(visit.actor).batch_page(LONG, cursor, who)
+    found = visit.place.jobs(visit.actor).batch_page(BatchFilter(submitted_by=who), LONG, cursor)
     return render.page(
         visit,
         "batches.html",

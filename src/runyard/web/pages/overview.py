@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from runyard.domain.job import FINAL, State
+from runyard.domain.listing import BatchFilter
 from runyard.web.pages import render
 from runyard.web.pages.visit import Visitor
 
@@ -25,7 +26,7 @@ def overview(visit: Visitor) -> Response:
         visit,
         "overview.html",
         sight=sight,
-        batches=visit.place.jobs(visit.actor).batch_page(BATCHES).batches,
+        batches=visit.place.jobs(visit.actor).batch_page(BatchFilter(), BATCHES).batches,
         devices=visit.place.yard(visit.actor).devices(),
         passed=ended.get(State.PASSED, 0),
         failed=ended.get(State.FAILED, 0),
