@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal_column, select
 
 from runyard.domain.job import State
 from runyard.domain.listing import JobFilter, Page
@@ -98,7 +98,7 @@ def _look_back(
     window = FIRST_WINDOW
     while top > oldest and len(rows) <= limit:
         bottom = top - window
-        rows += between(limit + 1 - len(rows), top, bottom)
+        rows += between(limit + 1, top, bottom)
         top, window = bottom, window * 4
         if time.monotonic() - began > LONGEST:
             break
@@ -129,17 +129,18 @@ def _between(
 
 def _any_between(tx: Tx, org: str | None, limit: int, top: int, bottom: int) -> Sequence[Any]:
     """The same without a filter, which is what most people look at, and most often."""
-    window = {"most": limit, "top": top, "bottom": bottom}
-    return _ANY.rows(tx, **window) if org is None else _ANY_OF.rows(tx, **window, org=org)
+    query = _any(limit, of_org=org is not None)
+    return query.rows(tx, top=top, bottom=bottom, **({} if org is None else {"org": org}))
 
 
-_WINDOW = (
-    JOBS.where(jobs.c.seq < bindparam("top"), jobs.c.seq >= bindparam("bottom"))
-    .order_by(jobs.c.seq.desc())
-    .limit(bindparam("most"))
-)
-_ANY = Statement(_WINDOW)
-_ANY_OF = Statement(_WINDOW.where(groups.c.org_id == bindparam("org")))
+@lru_cache(maxsize=64)
+def _any(limit: int, *, of_org: bool) -> Statement:
+    """The limit is not a parameter: PostgreSQL would take one for a tenth of all that there is, and
+    rather plan the query anew each time than keep a plan for so many."""
+    query = JOBS.where(jobs.c.seq < bindparam("top"), jobs.c.seq >= bindparam("bottom"))
+    if of_org:
+        query = query.where(groups.c.org_id == bindparam("org"))
+    return Statement(query.order_by(jobs.c.seq.desc()).limit(literal_column(str(limit))))
 
 
 def _page(tx: Tx, rows: Sequence[Any], limit: int) -> Page:
