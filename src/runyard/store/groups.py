@@ -18,7 +18,8 @@ MEMBERS = 20  # jobs shown of one group
 
 
 def some(tx: Tx, limit: int = 50, org: str | None = None) -> list[GroupView]:
-    """Groups with work first, then the newest; if ``org`` is given, of that org only."""
+    """Groups with work first, then the newest, of runs only while they last; if ``org`` is given,
+    of that org only."""
     unfolded: dict[int, list[float]] = {}
     for row in tallies.unfolded(tx):
         sums = unfolded.setdefault(row.group_id, [0, 0.0, 0])
@@ -38,6 +39,8 @@ def some(tx: Tx, limit: int = 50, org: str | None = None) -> list[GroupView]:
     found = []
     for row in rows:
         queued, work, started = unfolded.get(row.id, (0, 0.0, 0))
+        if row.pool and not (row.queued + queued or running.get(row.id)):
+            continue
         found.append(
             GroupView(
                 id=row.id,
@@ -46,7 +49,7 @@ def some(tx: Tx, limit: int = 50, org: str | None = None) -> list[GroupView]:
                 target=row.target,
                 queued=row.queued + int(queued),
                 running=running.get(row.id, 0),
-                work_seconds=max(0.0, row.work + work),
+                work_seconds=max(0.0, round(row.work + work, 3)),  # of sums that cancel out
                 started=row.started + int(started),
                 installs=row.installs,
                 is_paused=str(row.id) in paused,
@@ -63,11 +66,14 @@ _RUNNING = (
     .where(in_state(State.RUNNING))
     .group_by(queues.c.group_id)
 )
+_IS_BUSY = groups.c.id.in_(bindparam("busy", expanding=True))
 _GROUPS = (
     select(groups)
+    # Each run of a file leaves groups of its own behind, to which nobody will ever add.
+    .where((groups.c.pool == "") | (groups.c.queued > 0) | _IS_BUSY)
     .order_by(
         (groups.c.queued > 0).desc(),
-        groups.c.id.in_(bindparam("busy", expanding=True)).desc(),
+        _IS_BUSY.desc(),
         groups.c.id.desc(),
     )
     .limit(bindparam("limit"))
