@@ -7,6 +7,7 @@ from runyard.domain.explanation import Cause, Explanation, say
 from runyard.domain.job import Job, State
 from runyard.service import waiting
 from runyard.service.endings import ending, failure, failure_detail
+from runyard.service.phrases import span
 from runyard.service.waiting import Reckoning
 from runyard.store import views
 from runyard.store.database import Store, Tx
@@ -31,7 +32,8 @@ def explain(store: Store, job_id: str, reckoning: Reckoning, org: str | None = N
 
 def _delayed(tx: Tx, seq: int, job: Job) -> Explanation:
     due = views.placement(tx, seq).run_after
-    when = f"not before {isoformat(due)} (in {max(0.0, due - tx.now):.1f} s)"
+    left = max(0.0, due - tx.now)
+    when = f"not before {isoformat(due)} (in {f'{left:.1f} s' if left < 10 else span(left)})"
     if not job.attempts:
         return say(job, "scheduled", f"delayed: {when}")
     last = job.attempts[-1]

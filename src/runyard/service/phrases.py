@@ -26,3 +26,13 @@ def quoted(name: str) -> str:
 def short(text: str) -> str:
     """A text that is not too long for a message."""
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def span(seconds: float) -> str:
+    """A stretch of time, as exact as anybody wants to know: ``42 s``, ``12 min``, ``3.5 h``,
+    ``20 days``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"

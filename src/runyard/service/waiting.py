@@ -17,6 +17,7 @@ from runyard.domain.slot import SlotState
 from runyard.policy.choose import class_of
 from runyard.policy.fits import Blocker, Rules
 from runyard.policy.forecast import Forecast, Outlook, forecast
+from runyard.service.phrases import span
 from runyard.store import health, outlook, registry, rules, views
 from runyard.store.database import Tx
 from runyard.store.registry import LIVE_LEASES, WorkerInfo
@@ -179,10 +180,4 @@ def _with_forecast(found: Explanation, seen: Outlook, seq: int, target: str) -> 
 def _when(expected: Forecast, low: float, high: float) -> str:
     if high < 1.0:
         return "at once"
-    return f"in about {_duration(expected.seconds)} ({_duration(low)} to {_duration(high)})"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    return f"in about {span(expected.seconds)} ({span(low)} to {span(high)})"
