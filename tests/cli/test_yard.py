@@ -10,7 +10,7 @@ import pytest
 
 from runyard import Runyard
 from runyard.domain.job import State
-from tests.support.commands import call, quiet_home, runyard, submitted
+from tests.support.commands import Said, call, quiet_home, runyard, submitted
 from tests.support.processes import eventually
 from tests.support.working import WorkerProcess, in_state, wait_until
 
@@ -169,6 +169,30 @@ class TestRules:
     @pytest.fixture
     def still(self, monkeypatch: pytest.MonkeyPatch) -> None:
         quiet_home(monkeypatch)
+
+    def test_what_is_paused_is_shown(self) -> None:
+        assert call("pause") == Said(0, "", "")
+        call("pause", "target", "device")
+        call("pause", "org", "acme")
+
+        lines = call("pause").out.splitlines()
+        assert [line.partition(" since ")[0] for line in lines] == [
+            "org acme is paused",
+            "target device is paused",
+        ]
+        (org, _) = call("pause", "--json").json["pauses"]
+        assert (org["scope"], org["name"]) == ("org", "acme")
+        assert "say what to pause" in call("pause", "org").sentence
+
+    @pytest.mark.usefixtures("still")
+    def test_a_run_leaves_no_group_to_be_seen(self, here: Path) -> None:
+        (here / "f.json").write_text('{"tasks": [{"name": "a", "command": "true"}]}')
+        for _ in range(2):
+            assert runyard("run", "f.json", RUNYARD_URL="").code == 0
+
+        submitted("true")
+        (group,) = call("groups", "--json").json["groups"]
+        assert (group["queued"], group["running"]) == (1, 0)
 
     @pytest.mark.parametrize("name", ["999", "x", "9" * 30])
     def test_a_group_that_is_not_there_is_not_paused(self, name: str) -> None:

@@ -8,6 +8,7 @@ import click
 
 from runyard.cli.params import json_option, printable
 from runyard.cli.session import print_json, session
+from runyard.clock import isoformat
 from runyard.domain.job import parse_priority
 from runyard.domain.slot import SlotState
 from runyard.domain.yard import DeviceView, GroupView, LimitView
@@ -182,19 +183,39 @@ def priority_command(id: str, priority: str, as_json: bool) -> None:  # noqa: A0
 
 
 @click.command("pause")
-@click.argument("scope", type=PAUSABLE)
-@click.argument("name")
+@click.argument("scope", type=PAUSABLE, required=False)
+@click.argument("name", required=False)
 @json_option
-def pause_command(scope: str, name: str, as_json: bool) -> None:
+def pause_command(scope: str | None, name: str | None, as_json: bool) -> None:
     """Start nothing more of an org, a target or a group; what runs goes on.
+
+    Without arguments: show the orgs and targets that are paused; groups shows groups.
 
     \b
     Examples:
+      runyard pause
       runyard pause org acme
       runyard pause target browserstack
       runyard pause group 12
     """
+    if scope is None:
+        _show_pauses(as_json)
+        return
+    if name is None:
+        raise InvalidRequest("say what to pause: runyard pause org acme")
     _change_pause(Scope(scope), name, True, as_json)
+
+
+def _show_pauses(as_json: bool) -> None:
+    with session() as here:
+        pauses = here.yard.pauses()
+    if as_json:
+        print_json({"pauses": [pause.model_dump(mode="json") for pause in pauses]})
+        return
+    for pause in pauses:
+        click.echo(
+            f"{pause.scope} {printable(pause.name)} is paused since {isoformat(pause.since)}"
+        )
 
 
 @click.command("resume")

@@ -15,7 +15,7 @@ from runyard.client.job_asks import given, read_job
 from runyard.domain.ids import no_such
 from runyard.domain.job import Job
 from runyard.domain.user import ApiToken, Role, TokenScope, User
-from runyard.domain.yard import DeviceView, GroupView, LimitView
+from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
 from runyard.policy.fits import Scope
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,6 +63,9 @@ class YardAsks:
 
     def resume_device(self, device: str) -> Flow[int]:
         return self._asker.ask(Send("POST", f"/devices/{segment(device)}/resume"), _changed)
+
+    def pauses(self) -> Flow[list[PauseView]]:
+        return self._asker.ask(Send("GET", "/pauses"), lambda a: many(PauseView, "pauses", a))
 
     def pause(self, scope: Scope, name: str) -> Flow[bool]:
         question = Send("POST", "/pauses", json={"scope": scope.value, "name": name})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runyard.domain.template import Template
     from runyard.domain.timetable import Missed, Overlap, Schedule
     from runyard.domain.user import ApiToken, Role, TokenScope, User
-    from runyard.domain.yard import DeviceView, GroupView, LimitView
+    from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
     from runyard.policy.fits import Scope
     from runyard.service.drafts import Draft
 
@@ -88,6 +88,8 @@ class YardRequests(Protocol):
     def drain(self, device: str) -> int: ...
 
     def resume_device(self, device: str) -> int: ...
+
+    def pauses(self) -> list[PauseView]: ...
 
     def pause(self, scope: Scope, name: str) -> bool: ...
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from runyard.domain.job import ShortText, Timestamp
-from runyard.domain.yard import DeviceView, GroupView
+from runyard.domain.yard import DeviceView, GroupView, PauseView
 from runyard.policy.fits import Scope
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
@@ -144,6 +144,18 @@ def targets(here: Here, caller: Caller) -> TargetList:
             for name, (slots, ready) in sorted(counts.items())
         ]
     )
+
+
+class PauseList(BaseModel):
+    """Orgs and targets; whether a group is paused, the group says."""
+
+    pauses: list[PauseView]
+
+
+@router.get("/pauses", responses=documented(401))
+def pauses(here: Here, caller: Caller) -> PauseList:
+    """What starts nothing more for now."""
+    return PauseList(pauses=here.yard(caller).pauses())
 
 
 @router.post("/pauses", responses=documented(400, 401, 403, 404, 413, 422))
