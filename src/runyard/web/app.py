@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
@@ -21,6 +22,7 @@ from runyard.web.api import (
     templates,
     yard,
 )
+from runyard.web.api.examples import illustrate
 from runyard.web.live import Newsroom
 from runyard.web.passwords import hashers
 from runyard.web.place import Place
@@ -32,9 +34,20 @@ THREADS = 3
 ABOUT = "Runs a team's tests and batch jobs on a laptop, a shelf of phones or a fleet."
 
 
+class Application(FastAPI):
+    """One whose OpenAPI document shows what bodies may look like."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            illustrate(super().openapi())
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
 def create_app(place: Place) -> FastAPI:
     """An ASGI application on an open home."""
-    app = FastAPI(
+    app = Application(
         title="Runyard",
         version=__version__,
         description=ABOUT,
