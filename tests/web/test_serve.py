@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.browsing import browser
 from tests.support.commands import COMMAND, call, runyard
+from tests.support.disks import mounted
 from tests.support.processes import are_gone, children_of, eventually, is_alive, started_as
 
 API = "/api/v1"
@@ -126,6 +127,43 @@ def test_a_database_that_cannot_be_used_is_one_sentence(
         assert "database" in said.sentence
         assert "s3cret" not in said.err
     assert workers(home) == []
+
+
+@pytest.mark.parametrize("command", [("up", "--port", "0"), ("api", "--port", "0"), ("init-db",)])
+@pytest.mark.parametrize("path", ["file", "file/home", "read-only", "read-only/home"])
+def test_a_home_that_cannot_be_used_is_one_sentence(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    with mounted(tmp_path / "read-only", "ro") if "only" in path else contextlib.nullcontext():
+        monkeypatch.setenv("RUNYARD_HOME", str(tmp_path / path))
+        said = call(*command)
+    assert said.code == 1
+    assert f"the home {tmp_path / path} cannot be used" in said.sentence
+    assert "set RUNYARD_HOME to a directory that you may write" in said.sentence
+
+
+def test_a_home_that_became_read_only_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "disk", "size=9m") as disk:
+        monkeypatch.setenv("RUNYARD_HOME", str(disk))
+        assert runyard("init-db").code == 0
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        for command in (("up", "--port", "0"), ("submit", "true"), ("list",)):
+            said = call(*command)
+            assert said.code == 1
+            assert said.sentence == f"the home {disk} may not be written; set RUNYARD_HOME"
+
+
+def test_a_key_that_cannot_be_read_is_one_sentence(home: Path) -> None:
+    """And no worker is started in vain."""
+    call("init-db")
+    (home / "secret").mkdir()
+    for command in ("up", "api"):
+        said = runyard(command, "--port", "0")
+        assert said.code == 1
+        assert said.sentence == f"{home / 'secret'}: Is a directory"
 
 
 # End.

@@ -99,9 +99,10 @@ def _serve(
             link = _login_link(accounts)
         else:
             _require_password(accounts)
+        place = Place.of(settings, store, config_path)  # before a worker that would be in vain
         if worker is not None:
             stack.enter_context(_worker(settings, worker, config_path))
-        app = create_app(Place.of(settings, store, config_path))
+        app = create_app(place)
         Server(app, sock, lambda: _greet(sock, store, link, as_json)).serve_until_told()
 
 
