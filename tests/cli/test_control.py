@@ -1,4 +1,4 @@
-"""``wait``, ``cancel`` and ``retry``."""
+"""``wait``, ``cancel``, ``retry``, ``force-complete`` and ``purge``."""
 
 from __future__ import annotations
 
@@ -202,3 +202,44 @@ def test_a_waiting_command_starts_a_worker_when_there_is_none(home: Path) -> Non
 
     assert said.code == 0
     assert len(background_workers(home)) == 1
+
+
+class TestForceComplete:
+    def test_what_waits_for_it_goes_on(self, yard: Runyard) -> None:
+        stuck = submitted("--delay", "1d", "true")
+        after = submitted("--depends-on", stuck, "true")
+
+        assert call("force-complete", stuck[:8]) == Said(0, f"{stuck}  passed  true\n", "")
+        assert yard.get(after).state is State.QUEUED
+        again = call("force-complete", stuck)
+        assert (again.code, again.sentence) == (1, f"job {stuck} is passed already")
+
+
+class TestPurge:
+    def test_jobs_and_batches_go_for_good(self, yard: Runyard, home: Path) -> None:
+        job = submitted("echo it")
+        batch = yard.submit_batch([{"command": "true"}] * 2)
+        kept = submitted("true")
+        work(home)
+
+        assert call("purge", job, batch.id) == Said(
+            0, f"{job} is deleted\n{batch.id} is deleted\n", ""
+        )
+        assert [one.id for one in yard.list().jobs] == [kept]
+        assert call("status", batch.id).code == 2
+        assert call("purge", kept, "--json").json == {"purged": [kept]}
+
+    def test_what_has_not_ended_stays(self) -> None:
+        job = submitted("true")
+
+        said = call("purge", job)
+        assert (said.code, said.sentence) == (1, f"job {job} is queued: cancel it first")
+
+    def test_if_one_is_not_there_nothing_is_deleted(self, yard: Runyard, home: Path) -> None:
+        job = submitted("true")
+        work(home)
+
+        said = call("purge", job, "nope")
+        assert said.code == 2
+        assert "there is no job 'nope'" in said.sentence
+        assert yard.get(job).state is State.PASSED

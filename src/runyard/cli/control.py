@@ -1,4 +1,4 @@
-"""``wait``, ``cancel`` and ``retry``."""
+"""``wait``, ``cancel``, ``retry``, ``force-complete`` and ``purge``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from runyard.cli.params import Duration, ids_argument, json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.cli.why import told_why
+from runyard.domain.ids import is_batch_id
 from runyard.domain.job import Job, State
 from runyard.service.endings import ending
 
@@ -63,6 +64,48 @@ def retry_command(ids: tuple[str, ...], as_json: bool) -> None:
         jobs = here.jobs.retry(ids)
         here.ensure_worker()
         _print(jobs, as_json)
+
+
+@click.command("force-complete")
+@ids_argument
+@json_option
+def force_complete_command(ids: tuple[str, ...], as_json: bool) -> None:
+    """Declare jobs passed that have not ended; what waits for them goes on, what runs is ended.
+
+    \b
+    Example:
+      runyard force-complete 7k2m
+    """
+    with session() as here:
+        jobs = here.jobs.complete(ids)
+        here.ensure_worker()
+        _print(jobs, as_json)
+
+
+@click.command("purge")
+@ids_argument
+@json_option
+def purge_command(ids: tuple[str, ...], as_json: bool) -> None:
+    """Delete jobs that have ended, or batches with all their jobs, and what they wrote: now, and
+    for good.
+
+    \b
+    Examples:
+      runyard purge 7k2m
+      runyard purge b-9xq1
+    """
+    with session() as here:
+        # All are looked up before any is deleted: a slip of the pen shall cost nothing.
+        whole = [
+            here.jobs.get_batch(one).id if is_batch_id(one) else here.jobs.get(one).id
+            for one in ids
+        ]
+        for one in whole:
+            (here.jobs.purge_batch if is_batch_id(one) else here.jobs.purge)(one)
+            if not as_json:
+                click.echo(f"{one} is deleted")
+    if as_json:
+        print_json({"purged": whole})
 
 
 def _print(jobs: list[Job], as_json: bool) -> None:

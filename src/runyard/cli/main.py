@@ -32,6 +32,8 @@ COMMANDS = {
     "wait": ("control", "Wait until jobs are finished."),
     "cancel": ("control", "Cancel jobs or batches."),
     "retry": ("control", "Run jobs that did not pass again."),
+    "force-complete": ("control", "Declare jobs passed that have not ended."),
+    "purge": ("control", "Delete jobs and batches that have ended, with their logs."),
     "template": ("template", "Keep job files and run them with other values."),
     "schedule": ("schedule", "Run templates at times of the calendar."),
     "groups": ("yard", "Show groups: who shares an install, and who holds it."),

@@ -73,10 +73,7 @@ class JobAsks:
         return self._asker.ask(Send("GET", _job(job_id)), read_job)
 
     def get_batch(self, batch_id: str) -> Flow[Batch]:
-        if not _BATCH.fullmatch(batch_id):
-            raise no_such("batch", batch_id)
-        question = Send("GET", f"/job-batches/{batch_id}", {"limit": 1})
-        return self._asker.ask(question, read_batch)
+        return self._asker.ask(Send("GET", _batch(batch_id), {"limit": 1}), read_batch)
 
     def full_ids(self, prefixes: Sequence[str]) -> Flow[list[str]]:
         found = []
@@ -168,6 +165,17 @@ class JobAsks:
 
     def retry(self, ids: Sequence[str]) -> Flow[list[Job]]:
         return self._asker.ask(_several("retry", ids), _read_jobs, is_safe=False)
+
+    def complete(self, ids: Sequence[str]) -> Flow[list[Job]]:
+        return self._asker.ask(_several("force-complete", ids), _read_jobs, is_safe=False)
+
+    def purge(self, job_id: str) -> Flow[None]:
+        question = Send("POST", _job(job_id, "/purge"))
+        return self._asker.ask(question, lambda _: None, is_safe=False)
+
+    def purge_batch(self, batch_id: str) -> Flow[None]:
+        question = Send("DELETE", _batch(batch_id), seconds=300)
+        return self._asker.ask(question, lambda _: None, is_safe=False)
 
     # Logs.
 
@@ -269,6 +277,12 @@ def _job(job_id: str, rest: str = "") -> str:
     if not _JOB.fullmatch(job_id):
         raise no_such("job", job_id)
     return f"/jobs/{job_id}{rest}"
+
+
+def _batch(batch_id: str) -> str:
+    if not _BATCH.fullmatch(batch_id):
+        raise no_such("batch", batch_id)
+    return f"/job-batches/{batch_id}"
 
 
 def _several(what: str, ids: Sequence[str], **more: Any) -> Send:

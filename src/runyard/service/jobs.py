@@ -246,8 +246,8 @@ class Jobs:
 
         self._delete_logs(self._store.write(work))
 
-    def purge_batch(self, batch_id: str) -> int:
-        """Delete a batch that has ended, with its members and their logs; returns how many."""
+    def purge_batch(self, batch_id: str) -> None:
+        """Delete a batch that has ended, with its members and their logs."""
 
         def work(tx: Tx) -> list[str]:
             seq = views.batch_seq_of(tx, batch_id, self._actor.sees)
@@ -255,9 +255,7 @@ class Jobs:
             audit.note(tx, self._actor, "purge", batch_id)
             return prune.purge_batch(tx, seq)
 
-        gone = self._store.write(work)
-        self._delete_logs(gone)
-        return len(gone)
+        self._delete_logs(self._store.write(work))
 
     def _delete_logs(self, ids: Iterable[str]) -> None:
         for job_id in ids:

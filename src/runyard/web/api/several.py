@@ -87,3 +87,9 @@ def cancel(here: Here, caller: Caller, body: Several) -> Members:
 def retry(here: Here, caller: Caller, body: Several) -> Members:
     """Run jobs again that ended without passing; of a batch, all of those."""
     return Members(jobs=here.jobs(caller).retry(body.ids))
+
+
+@router.post("/force-complete", responses=documented(400, 401, 403, 404, 409, 413, 422))
+def force_complete(here: Here, caller: Caller, body: Several) -> Members:
+    """Declare jobs passed that have not ended; what waits for them goes on."""
+    return Members(jobs=here.jobs(caller).complete(body.ids))
