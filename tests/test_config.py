@@ -60,3 +60,9 @@ def test_what_completes_the_url_of_a_database_is_a_secret_like_the_url(home: Pat
         "PGPASSFILE",
         "PGSERVICEFILE",
     }
+
+
+@pytest.mark.parametrize("text", ["*", "proxy.example", "10.0.0.1/8", "10.0.0.0/8, all"])
+def test_a_proxy_is_named_by_its_address(home: Path, text: str) -> None:
+    with pytest.raises(InvalidRequest, match="must be an address or a network"):
+        Settings.load(home, environment={"RUNYARD_TRUSTED_PROXIES": text})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class Settings:
     default_workdir: str | None = None  # where those begin that name no directory
     secrets: tuple[str, ...] = ()  # sign sessions: the first signs, all are good
     command_timeout: float | None = None  # of jobs that name none, and the longest they may name
+    trusted_proxies: tuple[str, ...] = ()  # whose word is taken for where a request comes from
 
     @classmethod
     def load(
@@ -107,6 +109,7 @@ class Settings:
             next(iter(_directories(env, "DEFAULT_WORKING_DIR", separator=None)), None),
             _secrets(env),
             _positive(env, "COMMAND_TIMEOUT_SECONDS", None),
+            _proxies(env),
         )
 
     @property
@@ -179,6 +182,20 @@ def _secrets(env: Mapping[str, str]) -> tuple[str, ...]:
             f"RUNYARD_SECRET is too easy to guess: draw at least {SHORTEST_SECRET} characters at "
             "random"
         )
+    return found
+
+
+def _proxies(env: Mapping[str, str]) -> tuple[str, ...]:
+    text = env.get("RUNYARD_TRUSTED_PROXIES") or ""
+    found = tuple(filter(None, map(str.strip, text.split(","))))
+    for proxy in found:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise InvalidRequest(
+                f"RUNYARD_TRUSTED_PROXIES names {proxy!r}; it must be an address or a network, as "
+                "10.0.0.0/8"
+            ) from None
     return found
 
 

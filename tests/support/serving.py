@@ -72,7 +72,7 @@ def serving(settings: Settings, port: int = 0) -> Iterator[Serving]:
     store = bootstrap.open_store(settings)
     app = create_app(Place.of(settings, store))
     is_up = threading.Event()
-    running = Server(app, sock, is_up.set)
+    running = Server(app, sock, is_up.set, settings.trusted_proxies)
     thread = threading.Thread(target=running.serve_until_told)
     thread.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import jwt
 import pytest
 from sqlalchemy import select
 
+from runyard.config import Settings
 from runyard.domain.user import Role, TokenScope
 from runyard.service.signin import SignIn
 from runyard.store import registry
@@ -19,7 +21,7 @@ from runyard.store.registry import WorkerInfo
 from runyard.store.schema import metadata
 from runyard.web.callers import COOKIE
 from tests.store.support import claim, in_parallel, on_postgresql, on_sqlite
-from tests.support.serving import PASSWORD, Serving
+from tests.support.serving import PASSWORD, Serving, serving
 from tests.web.endpoints import SAFE, Endpoint, endpoints
 
 API = "/api/v1"
@@ -490,6 +492,30 @@ def test_the_host_that_a_request_names_is_not_believed(here: Serving, member: ht
     assert here.client().post(f"{API}/auth/token", data=form, headers=evil).status_code == 200
     entry = here.accounts.audit(action="sign_in")[0]
     assert entry.address == "127.0.0.1"
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("trusted", "said", "wanted"),
+    [
+        ("127.0.0.1", "192.0.2.7", "192.0.2.7"),
+        ("127.0.0.0/8, ::1", "198.51.100.9, 192.0.2.7, 127.0.0.2", "192.0.2.7"),
+        ("10.0.0.1", "192.0.2.7", "127.0.0.1"),
+        ("", "192.0.2.7", "127.0.0.1"),
+    ],
+)
+def test_where_a_request_comes_from_is_told_by_trusted_proxies_only(
+    home: Path, store_url: str, trusted: str, said: str, wanted: str
+) -> None:
+    """Of several addresses the last counts that no proxy of ours has: others can be made up."""
+    environment = {"RUNYARD_TRUSTED_PROXIES": trusted}
+    with serving(Settings.load(home, store_url, environment)) as here:
+        here.user("ada", Role.ADMIN)
+        headers = {"X-Forwarded-For": said, "X-Forwarded-Proto": "https"}
+        form = {"username": "ada", "password": PASSWORD}
+        answer = here.client().post(f"{API}/auth/token", data=form, headers=headers)
+        assert answer.status_code == 200
+        assert here.accounts.audit(action="sign_in")[0].address == wanted
 
 
 # What browsers may do with answers.

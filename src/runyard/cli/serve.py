@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -103,7 +104,8 @@ def _serve(
         if worker is not None:
             stack.enter_context(_worker(settings, worker, config_path))
         app = create_app(place)
-        Server(app, sock, lambda: _greet(sock, store, link, as_json)).serve_until_told()
+        greet = functools.partial(_greet, sock, store, link, as_json)
+        Server(app, sock, greet, settings.trusted_proxies).serve_until_told()
 
 
 def _login_link(accounts: Accounts) -> str:

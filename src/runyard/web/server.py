@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -69,9 +69,16 @@ def _allow_many_connections() -> None:
 
 
 class Server(uvicorn.Server):
-    """Serves on a socket that is bound already."""
+    """Serves on a socket that is bound already. What ``proxies`` say of where a request comes
+    from is believed; what others say is not."""
 
-    def __init__(self, app: FastAPI, sock: socket.socket, started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        sock: socket.socket,
+        started: Callable[[], None],
+        proxies: Sequence[str] = (),
+    ) -> None:
         config = uvicorn.Config(
             app,
             http=Connection,
@@ -79,7 +86,8 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             date_header=True,
-            proxy_headers=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_keep_alive=65,
             lifespan="on",
