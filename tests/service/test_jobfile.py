@@ -265,7 +265,7 @@ def test_keys_with_x_hold_what_anchors_name() -> None:
         (tasks({"max_attempts": 0}), "tasks[0].max_attempts: input should be greater than or"),
         (tasks({"retry_on": [1, "x"]}), "tasks[0].retry_on[1]: input should be a valid integer"),
         (tasks({"priority": "urgent"}), "tasks[0].priority: priority is a whole number from 0"),
-        (tasks({"run_after": "soon"}), "tasks[0].run_after: invalid isoformat string: 'soon'"),
+        (tasks({"run_after": "soon"}), "tasks[0].run_after: 'soon' is no instant; one is"),
         (tasks({"cwd": 3}), "tasks[0].cwd: must be text, not a number: put it into quotes"),
         (tasks({"env": []}), "tasks[0].env: must be an object of texts, not a list"),
         (tasks({"env": {"A": 3}}), "tasks[0].env.A: must be text, not a number: put it into quote"),

@@ -16,6 +16,7 @@ from tests.support.serving import Serving
 
 TRUE = {"name": "unit", "command": ["true"]}
 API = "/api/v1"
+JSON = "application/json"
 
 
 def ok(answer: httpx.Response, status: int = 200) -> Any:
@@ -78,6 +79,18 @@ def test_a_fault_is_told_once_and_where_it_is(
     answer = member.post(f"{API}/jobs", json=body)
     assert answer.status_code == 422
     assert [fault["loc"] for fault in answer.json()["detail"]] == [place]
+
+
+def test_a_fault_is_told_in_plain_words(member: httpx.Client) -> None:
+    cases = {
+        '{"command": "x", "run_after": "soon"}': "'soon' is no instant; one is written as 2030-",
+        '{"command": []}': "the command is empty",
+        '{"command"': "the body is no JSON: Expecting ':' delimiter",
+    }
+    for body, words in cases.items():
+        answer = member.post(f"{API}/jobs", content=body, headers={"Content-Type": JSON})
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["msg"].startswith(words)
 
 
 def test_pages_follow_each_other(member: httpx.Client) -> None:

@@ -89,7 +89,13 @@ def parse_priority(value: object) -> object:
 def _parse_instant(value: object) -> object:
     """ISO 8601 text or a datetime as POSIX seconds; a time without zone is UTC."""
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        text = value[:80]
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is no instant; one is written as 2030-01-31T12:00:00Z"
+            ) from None
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -121,10 +121,16 @@ def unprocessable(request: Request, error: Exception) -> JSONResponse:
     """Without what was sent: it may be a secret, huge, or nothing that JSON can hold."""
     assert isinstance(error, RequestValidationError)
     places = [
-        {"loc": _place(fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
+        {"loc": _place(fault["loc"]), "msg": _sentence(fault), "type": fault["type"]}
         for fault in error.errors()
     ]
     return JSONResponse({"detail": places[:20]}, 422)
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "json_invalid":
+        return f"the body is no JSON: {fault['ctx']['error']}"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _place(loc: Sequence[str | int]) -> list[str | int]:
