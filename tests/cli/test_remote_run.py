@@ -87,6 +87,17 @@ def test_the_first_failure_ends_it_if_it_shall(yard: Runyard) -> None:
     assert "1 failed, 1 cancelled in" in done.stdout
 
 
+@pytest.mark.usefixtures("worker")
+def test_what_was_skipped_by_the_failure_is_told_too() -> None:
+    done = run(write([task("bad", "false"), task("next", "true", "bad")]), "--fail-fast")
+
+    assert without_times(done.stderr) == [
+        "a task failed: cancelling the rest",
+        "failed     bad  exit code 1",
+        "skipped    next  needs bad, which failed",
+    ]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.usefixtures("worker")
 def test_a_signal_cancels_what_is_left(yard: Runyard, number: signal.Signals, code: int) -> None:

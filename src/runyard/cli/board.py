@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,11 +128,12 @@ class Board:
         """What was asked for under that name."""
         return self.specs[self._index[key]]
 
-    def compare(self, jobs: Sequence[Job]) -> None:
-        """Take over what others did to the jobs, which are all of the batch, in its order."""
+    def compare(self, jobs: Sequence[Job], states: Collection[State] = FINAL) -> None:
+        """Take over what others did to the jobs, which are all of the batch, in its order, so far
+        as they are in one of these states."""
         with self._lock:
             for index, job in enumerate(jobs):
-                if job.is_final:
+                if job.state in states:
                     self._settle(index, job.state)
 
     def tell(self, text: str) -> None:

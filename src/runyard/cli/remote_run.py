@@ -102,7 +102,9 @@ class RemoteRun(Run):
 
     def cancel(self) -> None:
         self.is_cancelled = True
-        self.board.compare(self._here.jobs.cancel([self._batch_id]))
+        # What ended by itself meanwhile is worth its line, when its event comes.
+        jobs = self._here.jobs.cancel([self._batch_id])
+        self.board.compare(jobs, {State.CANCELLED})
 
     def interrupt(self, count: int) -> None:
         if count > 1:
