@@ -40,7 +40,7 @@
     .map((part) => part / 255)
     .map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
     .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
-  const quiet = "svg, .hidden, .skip, .past, .dim, script, option, noscript";
+  const quiet = "svg, .hidden, .skip, script, option, noscript";
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; (node = texts.nextNode());) {
     const element = node.parentElement;

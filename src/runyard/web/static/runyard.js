@@ -31,6 +31,7 @@
     for (const child of [...fresh.childNodes]) {
       const known = child.id && named.get(child.id);
       if (known) {
+        while (at && at !== known && !at.id) { const next = at.nextSibling; at.remove(); at = next; }
         if (known !== at) old.insertBefore(known, at);
         else at = at.nextSibling;
         morph(known, child);

@@ -1,0 +1,147 @@
+"""What pages do while things happen: they go on, and leave alone who reads or types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from runyard import bootstrap
+from runyard.domain.job import Job
+from runyard.domain.user import Role
+from runyard.service import drafts
+from runyard.service.jobs import Jobs
+from tests.store.support import on_sqlite
+from tests.support.chromium import PATIENCE, check, launched, opened, sign_in
+from tests.support.serving import PASSWORD, Serving, serving
+from tests.support.working import WorkerProcess
+
+pytestmark = on_sqlite
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests; each has profiles of its own."""
+    expect.set_options(timeout=PATIENCE)
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(chromium: Browser, here: Serving) -> Iterator[Page]:
+    """A page of an admin who has signed in."""
+    here.user("ada", Role.ADMIN)
+    with opened(chromium, here.url) as page:
+        sign_in(page, "ada", PASSWORD)
+        yield page
+
+
+@pytest.fixture
+def jobs(here: Serving) -> Jobs:
+    """What the operator may do, without a page."""
+    return bootstrap.jobs(here.settings, here.store)
+
+
+def submit(jobs: Jobs, name: str, command: str = "true") -> Job:
+    return jobs.submit(drafts.validated({"command": command, "name": name}))
+
+
+def test_a_restart_of_the_server_is_seen_and_outlived(
+    page: Page, here: Serving, jobs: Jobs
+) -> None:
+    live = page.locator("#live")
+    page.goto("/jobs")
+    expect(live).to_have_text("live")
+    port = here.port
+    here.stop()
+    expect(live).to_have_text("reconnecting")
+    submit(jobs, "meanwhile")
+    with serving(here.settings, port):
+        expect(live).to_have_text("live")
+        expect(page.locator("#list .name")).to_have_text(["meanwhile"])
+
+
+def test_the_focus_stays_where_it_is_while_rows_come_and_go(page: Page, jobs: Jobs) -> None:
+    oldest, middle, newest = (submit(jobs, name) for name in ("oldest", "middle", "newest"))
+    page.goto("/jobs?state=queued")
+    expect(page.locator("#live")).to_have_text("live")
+    names = page.locator("#list .name")
+    link = page.get_by_role("link", name="oldest")
+    link.focus()
+    jobs.cancel([newest.id])
+    expect(names).to_have_text(["middle", "oldest"])
+    expect(link).to_be_focused()
+    submit(jobs, "another")
+    expect(names).to_have_text(["another", "middle", "oldest"])
+    jobs.cancel([middle.id])
+    expect(names).to_have_text(["another", "oldest"])
+    expect(link).to_be_focused()
+    jobs.cancel([oldest.id])
+    expect(names).to_have_text(["another"])
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_the_title_tells_how_a_job_stands(page: Page, jobs: Jobs) -> None:
+    job = submit(jobs, "patient")
+    page.goto(f"/jobs/{job.id}")
+    expect(page).to_have_title("queued: patient · Runyard")
+    expect(page.locator("#live")).to_have_text("live")
+    jobs.cancel([job.id])
+    expect(page).to_have_title("cancelled: patient · Runyard")
+    expect(page.locator(".state-line")).to_have_text("the job was cancelled; nothing was written")
+
+
+def test_a_form_leads_back_to_where_the_page_was(page: Page, here: Serving) -> None:
+    for number in range(40):
+        here.accounts.add(f"user{number:02}", Role.MEMBER)
+    page.goto("/admin/users")
+    row = page.locator("tr", has_text="user35")
+    row.get_by_label("Role of user35").select_option("viewer")
+    row.get_by_role("button", name="Set").scroll_into_view_if_needed()
+    height = page.evaluate("scrollY")
+    assert height > 0
+    row.get_by_role("button", name="Set").click()
+    expect(page.get_by_role("status").first).to_have_text("The user is changed.")
+    expect(page.get_by_label("Role of user35")).to_have_value("viewer")
+    page.wait_for_function("height => scrollY === height", arg=height)
+
+
+def test_whoever_scrolls_back_reads_and_at_the_end_follows(
+    page: Page, here: Serving, jobs: Jobs
+) -> None:
+    with WorkerProcess(database_url=here.settings.database_url):
+        job = submit(jobs, "long", "seq 3000; sleep 600")
+        page.goto(f"/jobs/{job.id}")
+        expect(page.locator(".line").last).to_have_text("3000")
+        follow, lines = page.get_by_label("follow"), page.get_by_label("Output of the job")
+        expect(follow).to_be_checked()
+        lines.focus()
+        page.keyboard.press("PageUp")
+        expect(follow).not_to_be_checked()
+        page.keyboard.press("End")
+        expect(follow).to_be_checked()
+        jobs.cancel([job.id])
+        expect(page.locator(".state-line")).to_contain_text("the job was cancelled")
+
+
+COLOURS = """\
+for f in 30 31 32 33 34 35 36 37 90 91 92 93 94 95 96 97; do
+  printf '\\033[%sm text %s \\033[0m\\033[2;%sm dim %s\\033[0m\\n' $f $f $f $f
+  for g in 40 41 42 43 44 45 46 47 100 101 102 103 104 105 106 107; do
+    printf '\\033[%s;%sm%s on %s\\033[0m ' $f $g $f $g
+  done
+  echo
+done
+printf '\\033[2mdim\\033[0m\\n'
+"""
+
+
+def test_every_colour_of_a_terminal_can_be_read(page: Page, here: Serving, jobs: Jobs) -> None:
+    with WorkerProcess(database_url=here.settings.database_url):
+        job = submit(jobs, "colours", COLOURS)
+        page.goto(f"/jobs/{job.id}")
+        expect(page.locator(".line").last).to_have_text("dim")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        check(page)
