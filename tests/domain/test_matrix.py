@@ -284,3 +284,20 @@ class TestDependencies:
             ({"name": "a"}, {"x": side}), ({"name": "b", "depends_on": ["a"]}, {"x": side})
         )
         assert found["b 4711"] == ["a 4711"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "axes"),
+    [
+        ({"command": "{a}" * 100_000}, {"a": ["x" * 10_000]}),
+        ({"command": "{a}", "env": {"A": "{a}" * 1000}}, {"a": [f"{n:0300}" for n in range(1000)]}),
+        ({"command": "x", "payload": "y" * 100_000}, {"a": list(range(10_000))}),
+        ({"command": "x", "payload": [0] * 100_000}, {"a": list(range(10_000))}),
+    ],
+)
+def test_what_would_not_fit_is_not_made(fields: dict[str, Any], axes: dict[str, Any]) -> None:
+    """A kilobyte of braces and a kilobyte of values make gigabytes."""
+    with pytest.raises(Wrong, match="hold more than 128 MiB of text"):
+        made(fields, axes)
+    with pytest.raises(Wrong, match="hold more than 128 MiB of text"):
+        fan_out([({"command": "{a}" * 200}, None)] * 1000, {"a": "x" * 1000})

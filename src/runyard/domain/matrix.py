@@ -17,6 +17,7 @@ from runyard.domain.batch import MOST_JOBS
 from runyard.domain.placeholders import (
     Place,
     Values,
+    Weight,
     Wrong,
     as_text,
     fill,
@@ -29,6 +30,7 @@ from runyard.errors import InvalidGraph
 
 MOST = 10_000  # combinations of one matrix
 MOST_EXCLUDED = 1_000
+MOST_TEXT = 128 << 20  # in all jobs together, about
 MOST_LINKS = 1_000_000  # dependencies between them
 
 
@@ -101,7 +103,14 @@ def fan_out(
     made: list[Made] = []
     families: dict[str, Family] = {}
     count = 0
+    room = MOST_TEXT
     for index, (fields, matrix) in enumerate(jobs):
+        weight = Weight(fields)
+        for values in [{}] if matrix is None else matrix.combinations:
+            room -= weight.filled({**common, **values})
+            if room < 0:
+                place: Place = ("matrix",) if matrix else ()
+                raise Wrong(place, f"filled in, they hold more than {MOST_TEXT >> 20} MiB of text")
         if matrix is None:
             made.append(Made(index, fields, {}, filled_job(fields, common)))
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,35 @@ def filled_job(fields: Mapping[str, Any], values: Values) -> dict[str, Any]:
         quoted = {name: shlex.quote(value) for name, value in values.items()}
         done["command"] = fill(command, quoted)
     return done
+
+
+class Weight:
+    """How much a value will hold when it is filled in, in characters, about: known before, since a
+    few short texts and long values can make more than a machine has room for."""
+
+    def __init__(self, value: Any) -> None:
+        self._own = 0
+        self._names: Counter[str] = Counter()
+        self._add(value)
+
+    def filled(self, values: Values) -> int:
+        """With these values."""
+        return self._own + sum(
+            count * len(values[name]) for name, count in self._names.items() if name in values
+        )
+
+    def _add(self, value: Any) -> None:
+        self._own += 8
+        if isinstance(value, str):
+            self._own += len(value)
+            self._names.update(_PLACEHOLDER.findall(value))
+        elif isinstance(value, list | tuple):
+            for item in value:
+                self._add(item)
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                self._own += len(str(key))
+                self._add(item)
 
 
 def as_text(value: Any, place: Place) -> str:
