@@ -448,3 +448,18 @@ def test_files_are_kept_until_they_change(ada: Browser) -> None:
         answer = ada.get(address)
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
+
+
+@on_sqlite
+def test_a_form_may_be_long(here: Serving) -> None:
+    """Longer than what strangers may send: whose it is tells the cookie here."""
+    here.accounts.add("max", Role.MEMBER, "acme")
+    lines = "\n".join(["echo " + "x" * 50] * 2000)
+    with browser(here.url) as nobody:
+        answer = nobody.client.post("/submit", data={"command": lines})
+        assert answer.status_code == 401
+        answer = nobody.follow(here.accounts.login_link("max"))
+        assert answer.status_code == 303
+        assert nobody.post("/submit", command=lines, each_line="on").status_code == 303
+        answer = nobody.client.post("/submit", data={"command": lines, "mark": "0" * 64})
+        assert answer.status_code == 403

@@ -35,16 +35,27 @@ def address_of(request: Request) -> str:
 def caller_of(request: Request) -> tuple[Actor, str | None]:
     """Who asks, and in which session. A browser's cookie is good for looking only: it is sent with
     whatever another site has the browser ask."""
+    if _is_by_cookie(request) and request.method not in SAFE_METHODS:
+        raise Forbidden("changes need an Authorization header, not only a cookie")
+    return sender_of(request)
+
+
+def sender_of(request: Request) -> tuple[Actor, str | None]:
+    """Whose browser or program sent a request, which does not say that they wanted it. Raises
+    ``NotAuthenticated``."""
     place = place_of(request)
     address = address_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return place.sign_in.bearer(token.strip(), address)
     if cookie := request.cookies.get(COOKIE):
-        if request.method not in SAFE_METHODS:
-            raise Forbidden("changes need an Authorization header, not only a cookie")
         return place.sign_in.cookie(cookie, address)
     raise NotAuthenticated("say who you are: Authorization: Bearer TOKEN")
+
+
+def _is_by_cookie(request: Request) -> bool:
+    scheme = request.headers.get("authorization", "").partition(" ")[0]
+    return scheme.lower() != "bearer" and bool(request.cookies.get(COOKIE))
 
 
 def pass_of(request: Request) -> Callable[[], bool]:

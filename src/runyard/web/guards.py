@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runyard.errors import RunyardError
 from runyard.web import faults
-from runyard.web.callers import caller_of
+from runyard.web.callers import sender_of
 from runyard.web.live import in_thread
 
 MOST_BYTES = 1 << 20  # of one request
@@ -112,7 +112,7 @@ def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
 
 async def _require_known(scope: Scope) -> None:
     try:
-        await in_thread(caller_of, Request(scope))
+        await in_thread(sender_of, Request(scope))
     except RunyardError as error:
         raise HTTPException(
             faults.status_of(error),
