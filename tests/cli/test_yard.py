@@ -170,6 +170,20 @@ class TestRules:
     def still(self, monkeypatch: pytest.MonkeyPatch) -> None:
         quiet_home(monkeypatch)
 
+    @pytest.mark.usefixtures("still")
+    def test_groups_are_chosen(self) -> None:
+        for org, build in (("acme", "v1"), ("acme", "v2"), ("other", "v1")):
+            submitted("--org-id", org, "--app-version-id", build, "--target", "device", "true")
+
+        def found(*options: str) -> list[tuple[str, str]]:
+            groups = call("groups", *options, "--json").json["groups"]
+            return sorted((group["org_id"], group["app_version_id"]) for group in groups)
+
+        assert found("--org-id", "acme") == [("acme", "v1"), ("acme", "v2")]
+        assert found("--app-version-id", "v1") == [("acme", "v1"), ("other", "v1")]
+        assert found("--target", "device", "--org-id", "other") == [("other", "v1")]
+        assert found("--target", "local") == []
+
     def test_what_is_paused_is_shown(self) -> None:
         assert call("pause") == Said(0, "", "")
         call("pause", "target", "device")

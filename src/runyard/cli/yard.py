@@ -10,6 +10,7 @@ from runyard.cli.params import json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.clock import isoformat
 from runyard.domain.job import parse_priority
+from runyard.domain.listing import GroupFilter
 from runyard.domain.slot import SlotState
 from runyard.domain.yard import DeviceView, GroupView, LimitView
 from runyard.errors import InvalidRequest
@@ -25,23 +26,33 @@ LIMITABLE = click.Choice([Scope.USER.value, Scope.ORG.value, Scope.TARGET.value,
 
 
 @click.group("groups", invoke_without_command=True)
+@click.option("--org-id")
+@click.option("--app-version-id")
+@click.option("--target")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
 @click.pass_context
-def groups_command(context: click.Context, limit: int, as_json: bool) -> None:
+def groups_command(
+    context: click.Context,
+    org_id: str | None,
+    app_version_id: str | None,
+    target: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """Show groups: the jobs of one build on one kind of device, which share an install.
 
     \b
     Examples:
       runyard groups
-      runyard groups --json
+      runyard groups --target emulator --json
       runyard groups cancel 12
       runyard pause group 12
     """
     if context.invoked_subcommand:
         return
     with session() as here:
-        found = here.yard.groups(limit)
+        found = here.yard.groups(limit, GroupFilter(org_id, app_version_id, target))
     if as_json:
         print_json({"groups": [_group_json(group) for group in found]})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from runyard.client.effects import Answer, Flow, Send
 from runyard.client.job_asks import given, read_job
 from runyard.domain.ids import no_such
 from runyard.domain.job import Job
+from runyard.domain.listing import GroupFilter
 from runyard.domain.user import ApiToken, Role, TokenScope, User
 from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
 from runyard.policy.fits import Scope
@@ -51,8 +53,9 @@ class YardAsks:
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
 
-    def groups(self, limit: int = 50) -> Flow[list[GroupView]]:
-        question = Send("GET", "/groups", {"limit": limit})
+    def groups(self, limit: int = 50, wanted: GroupFilter | None = None) -> Flow[list[GroupView]]:
+        only = asdict(wanted) if wanted else {}
+        question = Send("GET", "/groups", given(limit=limit, **only))
         return self._asker.ask(question, lambda a: many(GroupView, "groups", a))
 
     def devices(self) -> Flow[list[DeviceView]]:

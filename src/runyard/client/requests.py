@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runyard.domain.event import Event
     from runyard.domain.explanation import Explanation
     from runyard.domain.job import Job, JobSpec
-    from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page
+    from runyard.domain.listing import BatchFilter, BatchPage, GroupFilter, JobFilter, Page
     from runyard.domain.template import Template
     from runyard.domain.timetable import Missed, Overlap, Schedule
     from runyard.domain.user import ApiToken, Role, TokenScope, User
@@ -87,7 +87,7 @@ class JobRequests(Protocol):
 class YardRequests(Protocol):
     """About groups, devices, pauses and limits; see ``service.yardmaster.Yardmaster``."""
 
-    def groups(self, limit: int = 50) -> list[GroupView]: ...
+    def groups(self, limit: int = 50, wanted: GroupFilter | None = None) -> list[GroupView]: ...
 
     def devices(self) -> list[DeviceView]: ...
 

@@ -1,4 +1,4 @@
-"""Which jobs or batches a list shows, and a page of it."""
+"""Which jobs, batches or groups a list shows, and a page of it."""
 
 from __future__ import annotations
 
@@ -48,6 +48,15 @@ class BatchPage:
 
     batches: list[Batch]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFilter:
+    """Which groups a list shows; None means any."""
+
+    org_id: str | None = None
+    app_version_id: str | None = None
+    target: str | None = None
 
 
 def checked_limit(limit: int, what: str) -> int:

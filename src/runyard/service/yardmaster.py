@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from runyard.config import Home
 from runyard.domain.job import Job
+from runyard.domain.listing import GroupFilter
 from runyard.domain.slot import SlotState
 from runyard.domain.user import Actor
 from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
@@ -30,10 +31,10 @@ class Yardmaster:
         self._home = home
         self._actor = actor
 
-    def groups(self, limit: int = 50) -> list[GroupView]:
+    def groups(self, limit: int = 50, wanted: GroupFilter | None = None) -> list[GroupView]:
         """Groups with work first, then the newest."""
         with self._store.read() as tx:
-            return groups.some(tx, limit, self._actor.sees)
+            return groups.some(tx, wanted or GroupFilter(), limit, self._actor.sees)
 
     def devices(self) -> list[DeviceView]:
         """Every slot of every worker; what another org has or runs on it is not told."""

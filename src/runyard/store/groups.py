@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, select
 
 from runyard.domain.job import WAITING, JobSpec, State
+from runyard.domain.listing import GroupFilter
 from runyard.domain.yard import DeviceView, GroupView, Holder, Member
 from runyard.errors import NotFound
 from runyard.store import health, tallies
@@ -17,7 +18,7 @@ from runyard.store.schema import IN_ORDER, groups, in_state, job_specs, jobs, pa
 MEMBERS = 20  # jobs shown of one group
 
 
-def some(tx: Tx, limit: int = 50, org: str | None = None) -> list[GroupView]:
+def some(tx: Tx, wanted: GroupFilter, limit: int, org: str | None = None) -> list[GroupView]:
     """Groups with work first, then the newest, of runs only while they last; if ``org`` is given,
     of that org only."""
     unfolded: dict[int, list[float]] = {}
@@ -28,6 +29,9 @@ def some(tx: Tx, limit: int = 50, org: str | None = None) -> list[GroupView]:
         sums[2] += row.started
     running = {row.group_id: row.amount for row in tx.conn.execute(_RUNNING)}
     query = _GROUPS if org is None else _GROUPS.where(groups.c.org_id == org)
+    for column in (groups.c.org_id, groups.c.app_version_id, groups.c.target):
+        if (value := getattr(wanted, column.name)) is not None:
+            query = query.where(column == value)
     rows = tx.conn.execute(
         query, {"busy": sorted({*running, *unfolded}) or [0], "limit": limit}
     ).all()

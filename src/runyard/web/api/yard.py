@@ -9,12 +9,13 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from runyard.domain.job import ShortText, Timestamp
+from runyard.domain.listing import GroupFilter
 from runyard.domain.yard import DeviceView, GroupView, PauseView
 from runyard.policy.fits import Scope
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import NO_NUL, Limit
+from runyard.web.params import NO_NUL, Limit, Text
 
 router = APIRouter(tags=["yard"], route_class=Route)
 
@@ -79,9 +80,17 @@ class Pausable(BaseModel):
 
 
 @router.get("/groups", responses=documented(401, 422))
-def groups(here: Here, caller: Caller, limit: Limit = 50) -> GroupList:
+def groups(
+    here: Here,
+    caller: Caller,
+    org_id: Text | None = None,
+    app_version_id: Text | None = None,
+    target: Text | None = None,
+    limit: Limit = 50,
+) -> GroupList:
     """Who shares an install, and who holds it."""
-    return GroupList(groups=here.yard(caller).groups(limit))
+    wanted = GroupFilter(org_id, app_version_id, target)
+    return GroupList(groups=here.yard(caller).groups(limit, wanted))
 
 
 @router.post("/groups/{group}/cancel", responses=documented(401, 403, 404, 422))
