@@ -70,6 +70,9 @@ def test_attempts_are_spans_on_slots(store: Store) -> None:
         assert spans.lately(tx, tx.now + 1, 10) == []
         assert spans.lately(tx, 0.0, 10, "nobody") == []
         assert len(spans.lately(tx, 0.0, 1)) == 1
+        ends = sorted(span.end for span in spans.lately(tx, 0.0, 10) if span.end is not None)
+        assert spans.cut(tx, 0.0, 1) == ends[-1]
+        assert spans.cut(tx, 0.0, len(ends) + 1) == 0.0
 
 
 # Graphs.

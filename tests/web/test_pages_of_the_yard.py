@@ -9,6 +9,7 @@ import pytest
 
 from runyard import bootstrap
 from runyard.domain.user import Role
+from runyard.service import lookout
 from runyard.store import registry
 from runyard.store.registry import WorkerInfo
 from tests.store.support import on_sqlite
@@ -90,6 +91,20 @@ def test_devices_are_drained_and_resumed(ada: Browser, worker: str) -> None:
     assert page.count(">Resume</button>") == 1
     ada.post("/devices/resume", device=f"{worker}/<pixel>")
     assert "drained by hand" not in ada.get("/devices?hours=24").text
+
+
+@on_sqlite
+def test_what_is_counted_of_devices_is_counted_since_it_says(
+    ada: Browser, worker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Ended in 1 hour<" in ada.get("/devices").text
+    for _ in range(2):
+        job = ada.make(command="true").removeprefix("/jobs/")
+        ada.post(f"/jobs/{job}/complete")
+    monkeypatch.setattr(lookout, "MOST_SPANS", 1)
+    page = ada.get("/devices?hours=24").text
+    assert "Ended since " in page
+    assert "only those since" in page
 
 
 def test_groups_and_targets_are_paused(ada: Browser, max_: Browser) -> None:

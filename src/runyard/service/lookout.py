@@ -81,11 +81,12 @@ class Lookout:
         with self._store.read() as tx:
             return spans.of_batch(tx, self._batch(tx, batch_id), MOST_SPANS)
 
-    def lately(self, seconds: float) -> tuple[float, list[Span]]:
-        """What slots did in so many seconds until now, and when that time began."""
+    def lately(self, seconds: float) -> tuple[float, float, list[Span]]:
+        """What slots did in so many seconds until now; from when on that is all they did, which is
+        later if more jobs than ``MOST_SPANS`` have ended since; and now."""
         with self._store.read() as tx:
-            since = tx.now - seconds
-            return since, spans.lately(tx, since, MOST_SPANS, self._sees)
+            since = spans.cut(tx, tx.now - seconds, MOST_SPANS)
+            return since, tx.now, spans.lately(tx, since, MOST_SPANS, self._sees)
 
     def has_graph(self, batch_id: str) -> bool:
         """Whether any member of a batch depends on another job."""

@@ -69,6 +69,13 @@ def of_batch(tx: Tx, batch_seq: int, limit: int) -> list[Span]:
     return _spans(tx, ended, _RUNNING.where(jobs.c.batch_seq == batch_seq))
 
 
+def cut(tx: Tx, since: float, limit: int) -> float:
+    """From when on no more than about ``limit`` jobs have ended: ``since``, or later."""
+    last = select(jobs.c.finished_at).where(jobs.c.finished_at >= since)
+    last = last.order_by(jobs.c.finished_at.desc()).offset(limit - 1).limit(1)
+    return max(since, tx.conn.execute(last).scalar() or since)
+
+
 def lately(tx: Tx, since: float, limit: int, org: str | None = None) -> list[Span]:
     """Attempts of the jobs that ended last, from an instant on, and those that run; if ``org`` is
     given, of that org only."""

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Form, Query, Response
 
 from runyard.domain.job import AttemptState
 from runyard.policy.fits import Scope
-from runyard.service.lookout import MOST_SPANS
 from runyard.store.spans import Span
 from runyard.web.pages import drawing, render
 from runyard.web.pages.visit import Poster, Visitor
@@ -31,10 +30,12 @@ def devices(visit: Visitor, hours: Annotated[int, Query(ge=1, le=24)] = 1) -> Re
     yard = visit.place.yard(visit.actor)
     length = hours * HOUR
     found = yard.devices()
-    since, spans = visit.place.lookout(visit.actor).lately(length)
+    since, now, spans = visit.place.lookout(visit.actor).lately(length)
+    is_cut = since > now - length
     slots = [(device.worker, device.name) for device in found]
     known = set(slots)
     spans = [span for span in spans if (span.worker, span.slot) in known]
+    begin = since if is_cut else _first(spans, since)
     ended = Counter((s.worker, s.slot) for s in spans if s.end is not None)
     failed = Counter((s.worker, s.slot) for s in spans if s.state in BAD)
     return render.page(
@@ -46,8 +47,8 @@ def devices(visit: Visitor, hours: Annotated[int, Query(ge=1, le=24)] = 1) -> Re
         ended=ended,
         failed=failed,
         hours=hours,
-        most=MOST_SPANS,
-        timeline=drawing.timeline(spans, _first(spans, since), since + length, slots=slots),
+        cut=since if is_cut else None,
+        timeline=drawing.timeline(spans, begin, now, slots=slots),
         events="/api/v1/events",
     )
 
