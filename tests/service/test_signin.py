@@ -227,9 +227,9 @@ def test_a_session_ends_in_time(sign_in: SignIn, clock: ManualClock) -> None:
 
 def test_who_signed_out_is_out(sign_in: SignIn) -> None:
     done = sign_in.by_password("max", PASSWORD, HERE)
-    _, session = sign_in.bearer(done.access_token, HERE)
+    actor, session = sign_in.bearer(done.access_token, HERE)
     assert session is not None
-    sign_in.sign_out(session)
+    sign_in.sign_out(session, actor)
     for ask in (
         lambda: sign_in.bearer(done.access_token, HERE),
         lambda: sign_in.cookie(done.refresh_token, HERE),

@@ -332,6 +332,27 @@ def test_a_member_does_nothing_to_others_or_to_the_yard(
     assert contents(here) == before
 
 
+def test_every_change_is_on_record(here: Serving, acme: Acme, admin: httpx.Client) -> None:
+    """Who made it, and from where."""
+    form = {"username": "ada", "password": PASSWORD}
+    done = here.client().post(f"{API}/auth/token", data=form).json()["access_token"]
+    with here.client(done) as signed_in:
+        assert signed_in.post(f"{API}/auth/revoke").status_code == 204
+    assert here.accounts.audit(limit=1)[0].action == "sign_out"
+    tried = 0
+    for endpoint in changing(admin):
+        if str(endpoint) == f"POST {API}/auth/revoke":
+            continue
+        (before,) = here.accounts.audit(limit=1)
+        if endpoint.ask(admin, acme.ids).status_code >= 300:
+            continue
+        tried += 1
+        entries = [one for one in here.accounts.audit(limit=5) if one.seq > before.seq]
+        assert entries, endpoint
+        assert {(one.actor, one.address) for one in entries} == {("ada", "127.0.0.1")}
+    assert tried > 15
+
+
 # Thieves.
 
 

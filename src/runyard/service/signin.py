@@ -135,9 +135,14 @@ class SignIn:
         user, fresh = renewed
         return self._signed_in(session_id, fresh, user)
 
-    def sign_out(self, session_id: str) -> None:
+    def sign_out(self, session_id: str, actor: Actor) -> None:
         """End a session."""
-        self._store.write(lambda tx: users.revoke_session(tx, session_id))
+
+        def work(tx: Tx) -> None:
+            users.revoke_session(tx, session_id)
+            audit.note(tx, actor, "sign_out", actor.name)
+
+        self._store.write(work)
 
     def bearer(self, token: str, address: str) -> tuple[Actor, str | None]:
         """Whom an ``Authorization: Bearer`` names, and the session if it is of one. Raises

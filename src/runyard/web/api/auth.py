@@ -67,7 +67,7 @@ def revoke(request: Request, here: Here, caller: Caller) -> None:
     """Sign out: the session of this token ends."""
     _, session = caller_of(request)
     if session is not None:
-        here.sign_in.sign_out(session)
+        here.sign_in.sign_out(session, caller)
 
 
 @router.get("/me", responses=documented(401))

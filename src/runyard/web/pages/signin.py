@@ -88,7 +88,7 @@ def sign_in_by_link(
 @router.post("/logout")
 def sign_out(visit: Poster) -> Response:
     """The session ends, here and wherever its cookie may be."""
-    visit.place.sign_in.sign_out(visit.session_id)
+    visit.place.sign_in.sign_out(visit.session_id, visit.actor)
     response = RedirectResponse("/login", 303)
     forget_session(response)
     return response
