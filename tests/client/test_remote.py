@@ -369,6 +369,25 @@ def test_logs_come_as_they_were_written(home: Path, yard: Runyard, place: Servin
     remote.close()
 
 
+def test_batches_are_listed(yard: Runyard, place: Serving) -> None:
+    first = yard.submit_batch([{"command": "x"}], name="first")
+    second = yard.submit_batch([{"command": "x"}], name="second")
+    yard.cancel(second)
+
+    page = yard.list_batches(limit=1)
+    assert [batch.id for batch in page.batches] == [second.id]
+    rest = yard.list_batches(cursor=page.next)
+    assert [batch.id for batch in rest.batches] == [first.id]
+    assert [one.name for one in yard.list_batches(state="cancelled").batches] == ["second"]
+    assert [one.name for one in yard.list_batches(text="FIR").batches] == ["first"]
+
+    async def asked() -> list[str]:
+        async with AsyncRunyard(url=place.url, token=place.user("eve")) as other:
+            return [one.name for one in (await other.list_batches(state=State.QUEUED)).batches]
+
+    assert asyncio.run(asked()) == ["first"]
+
+
 def test_a_batch_may_have_many_jobs(yard: Runyard) -> None:
     batch = yard.submit_batch({"command": ["true"]} for _ in range(10_001))
     assert batch.total == 10_001

@@ -9,7 +9,7 @@ from typing import Any
 from runyard.domain.batch import Batch
 from runyard.domain.ids import is_batch_id
 from runyard.domain.job import Job, JobSpec, State
-from runyard.domain.listing import JobFilter
+from runyard.domain.listing import BatchFilter, JobFilter
 from runyard.errors import InvalidRequest
 from runyard.service import drafts
 
@@ -45,10 +45,21 @@ def filter_of(
     **others: Any,
 ) -> JobFilter:
     """Which jobs a list shall show."""
-    states = [state] if isinstance(state, str) else state
-    return JobFilter(
-        frozenset(map(_state, states)), None if batch is None else id_of(batch), **others
-    )
+    return JobFilter(_states(state), None if batch is None else id_of(batch), **others)
+
+
+def batch_filter_of(
+    state: State | str | Iterable[State | str],
+    org_id: str | None,
+    submitted_by: str | None,
+    text: str,
+) -> BatchFilter:
+    """Which batches a list shall show."""
+    return BatchFilter(_states(state), org_id, submitted_by, text)
+
+
+def _states(state: State | str | Iterable[State | str]) -> frozenset[State]:
+    return frozenset(map(_state, [state] if isinstance(state, str) else state))
 
 
 def _state(word: State | str) -> State:

@@ -14,7 +14,7 @@ from runyard.domain.batch import Batch
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
 from runyard.domain.job import Job, JobSpec, State
-from runyard.domain.listing import Page
+from runyard.domain.listing import BatchPage, Page
 from runyard.errors import InvalidRequest
 
 Jobs = list[Job]
@@ -105,6 +105,20 @@ class AsyncRunyard:
             labels=dict(labels or {}),
         )
         return await self._driver.run(self._asks.page(wanted, limit, cursor))
+
+    async def list_batches(
+        self,
+        *,
+        state: State | str | Iterable[State | str] = (),
+        org_id: str | None = None,
+        submitted_by: str | None = None,
+        text: str = "",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> BatchPage:
+        """A page of batches, newest first."""
+        wanted = arguments.batch_filter_of(state, org_id, submitted_by, text)
+        return await self._driver.run(self._asks.batch_page(wanted, limit, cursor))
 
     @overload
     async def wait(  # type: ignore[overload-overlap]  # a string is a sequence, too

@@ -14,7 +14,7 @@ from runyard.domain.batch import Batch
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
 from runyard.domain.job import Job, JobSpec, State
-from runyard.domain.listing import Page
+from runyard.domain.listing import BatchPage, Page
 from runyard.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -158,6 +158,21 @@ class Runyard:
             labels=dict(labels or {}),
         )
         return self._here.jobs.page(wanted, limit, cursor)
+
+    def list_batches(
+        self,
+        *,
+        state: State | str | Iterable[State | str] = (),
+        org_id: str | None = None,
+        submitted_by: str | None = None,
+        text: str = "",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> BatchPage:
+        """A page of batches, newest first: ``page.batches``, and ``page.next`` as the cursor of the
+        next page or None. ``text`` is a part of the name."""
+        wanted = arguments.batch_filter_of(state, org_id, submitted_by, text)
+        return self._here.jobs.batch_page(wanted, limit, cursor)
 
     @overload
     def wait(  # type: ignore[overload-overlap]  # a string is a sequence, too
