@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from runyard.config import Settings
-from runyard.domain.user import Role, TokenScope
+from runyard.domain.user import Actor, Role, TokenScope
 from runyard.service.signin import SignIn
 from runyard.store import registry
 from runyard.store.registry import WorkerInfo
@@ -603,6 +604,36 @@ def test_no_path_leads_out(here: Serving, acme: Acme, member: httpx.Client, path
     ):
         answer = member.get(url)
         assert answer.status_code in (404, 405, 422), url
+
+
+@on_sqlite
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_a_log_that_a_job_replaced_is_not_read(
+    here: Serving, acme: Acme, member: httpx.Client, tmp_path: Path, kind: str
+) -> None:
+    """Jobs can: a link might lead to what only the server may read, and a pipe would keep one
+    of its few threads for ever."""
+    secret = tmp_path / "key"
+    secret.write_text(HUSH * 100)
+    jobs = here.running.app.state.place.jobs(Actor("operator"))
+    files = jobs.log_paths(jobs.get(acme.running))
+    files.stdout.parent.mkdir(parents=True, exist_ok=True)
+    make = {
+        "link": lambda: files.stdout.symlink_to(secret),
+        "pipe": lambda: os.mkfifo(files.stdout),
+        "directory": files.stdout.mkdir,
+    }
+    make[kind]()
+    path = f"{API}/jobs/{acme.running}/logs"
+    for ask in ({"url": path}, {"url": f"{path}/stdout"}, {"url": f"{path}/stdout?tail=99"}):
+        answer = member.get(timeout=10, **ask)
+        assert answer.status_code == 200
+        assert HUSH not in answer.text
+    with member.stream("GET", path, params={"follow": 1}) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == ": hello"
+        member.post(f"{API}/jobs/{acme.running}/force-complete")
+        assert HUSH not in "".join(lines)
 
 
 # Secrets.

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,15 +166,21 @@ def _open(path: Path) -> int | None:
     """Open a stream for reading; None if there is nothing in it.
 
     An empty file may become another attempt's, whose output must not be taken for this one's: what
-    has something in it and still has this name is not such a one.
+    has something in it and still has this name is not such a one. Nor is what a job may have put
+    in its place: a link, which might lead to what only we may read; a pipe, which would keep us.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
     found = os.fstat(fd)
     try:
-        if found.st_size and os.path.samestat(found, os.stat(path)):
+        is_file = stat.S_ISREG(found.st_mode) and found.st_size
+        if is_file and os.path.samestat(found, os.lstat(path)):
             return fd
     except FileNotFoundError:
         pass
