@@ -62,6 +62,58 @@ def test_a_restart_of_the_server_is_seen_and_outlived(
         expect(page.locator("#list .name")).to_have_text(["meanwhile"])
 
 
+def look(page: Page, *, hidden: bool) -> None:
+    """Turn away from a page, or to it again, as far as its script can tell."""
+    page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_a_page_that_nobody_sees_asks_for_nothing(page: Page, here: Serving, jobs: Jobs) -> None:
+    page.goto("/jobs")
+    expect(page.locator("#live")).to_have_text("live")
+    with page.expect_event("requestfailed", lambda asked: "/events" in asked.url):
+        look(page, hidden=True)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    other = (
+        page.context.new_page()
+    )  # by the second job the first page would have asked for the first
+    other.goto("/jobs")
+    expect(other.locator("#live")).to_have_text("live")
+    for names in (["unseen"], ["as well", "unseen"]):
+        submit(jobs, names[0])
+        expect(other.locator("#list .name")).to_have_text(names)
+    other.close()
+    assert asked == []
+    look(page, hidden=False)
+    expect(page.locator("#list .name")).to_have_text(["as well", "unseen"])
+
+
+def test_back_and_forward_lead_through_what_was_filtered(page: Page, jobs: Jobs) -> None:
+    jobs.cancel([submit(jobs, "gone").id])
+    submit(jobs, "waits")
+    page.goto("/jobs")
+    names = page.locator("#list .name")
+    expect(names).to_have_text(["waits", "gone"])
+    page.get_by_role("link", name="cancelled", exact=True).click()
+    expect(names).to_have_text(["gone"])
+    page.get_by_label("Name").fill("nothing like it")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="Show all").click()
+    expect(names).to_have_text(["waits", "gone"])
+    page.go_back()
+    expect(page.get_by_label("Name")).to_have_value("nothing like it")
+    page.go_back()
+    expect(names).to_have_text(["gone"])
+    page.go_forward()
+    expect(page.get_by_text("No jobs like that.")).to_be_visible()
+
+
 def test_the_focus_stays_where_it_is_while_rows_come_and_go(page: Page, jobs: Jobs) -> None:
     oldest, middle, newest = (submit(jobs, name) for name in ("oldest", "middle", "newest"))
     page.goto("/jobs?state=queued")
