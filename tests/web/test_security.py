@@ -416,6 +416,18 @@ def test_a_cookie_alone_changes_nothing(here: Serving, acme: Acme) -> None:
 
 
 @on_postgresql
+@pytest.mark.parametrize(
+    "cookie", [r'"a\000.b"', r'"a\000.b\000"', ".", "a b.c", r'"\355\240\200.x"']
+)
+def test_a_cookie_that_is_none_of_ours_is_nobodys(here: Serving, cookie: str) -> None:
+    """Whatever it holds; what is quoted in it may be any byte."""
+    with here.client(Cookie=f"{COOKIE}={cookie}") as client:
+        assert client.get(f"{API}/auth/me").status_code == 401
+        assert client.get("/login").status_code == 200
+        assert client.get("/").status_code == 303
+
+
+@on_postgresql
 def test_nul_is_refused_in_every_place(here: Serving, acme: Acme, admin: httpx.Client) -> None:
     """PostgreSQL takes none; what it says then is no answer."""
     for endpoint in endpoints(admin):

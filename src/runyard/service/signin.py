@@ -200,9 +200,14 @@ def actor_of(user: User, address: str, scope: TokenScope = TokenScope.FULL) -> A
 
 def _parts(refresh_token: str) -> tuple[str, str]:
     session_id, dot, secret = refresh_token.partition(".")
-    if not dot:
+    if not dot or not _is_id(session_id):
         raise NotAuthenticated("the session is over: sign in again")
     return session_id, secret
+
+
+def _is_id(text: str) -> bool:
+    """Whether it can be the id of a session: what else came is not for the database."""
+    return text.isascii() and text.isalnum() and len(text) < 100
 
 
 def _count(tx: Tx, tries: Tries) -> None:
