@@ -11,7 +11,7 @@ from runyard.domain.job import Job, JobSpec, State
 from runyard.domain.user import Actor
 from runyard.service import access, waiting
 from runyard.service.waiting import Reckoning
-from runyard.store import glance, registry, spans, views
+from runyard.store import glance, registry, spans, specs, views
 from runyard.store.database import Store, Tx
 from runyard.store.glance import Figures
 from runyard.store.openqueues import OpenQueue
@@ -121,7 +121,7 @@ class Lookout:
         is left out but for who may change the job, ``to_repeat`` it. Raises ``Forbidden``."""
         with self._store.read() as tx:
             seq = views.seq_of(tx, job_id, self._sees)
-            spec = views.asked(tx, seq)
+            spec = specs.asked(tx, seq)
             if to_repeat:
                 access.require_own(tx, self._actor, [seq])
                 return spec

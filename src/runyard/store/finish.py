@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, insert, null, select, update
 
 from runyard.domain.event import EventKind
-from runyard.domain.job import AttemptState, JobSpec, State
+from runyard.domain.job import AttemptState, State
 from runyard.domain.lifecycle import Cause, Outcome, RetryRule, after, reason_of
 from runyard.policy.estimate import or_unknown
-from runyard.store import events, moves
+from runyard.store import events, moves, specs
 from runyard.store.database import Tx
 from runyard.store.moves import Move
 from runyard.store.resolve import release_dependents
-from runyard.store.schema import attempts, in_state, job_specs, jobs
+from runyard.store.schema import attempts, in_state, jobs
 from runyard.store.statement import Statement, among
 
 
@@ -114,14 +114,13 @@ _NEVER_STARTED = Statement(
     )
     .values(started_at=null())
 )
-_SPEC = select(job_specs.c.spec).where(job_specs.c.job_seq == bindparam("job"))
 
 
 def _decide(tx: Tx, row: Row[Any], outcome: Outcome) -> Move:
     """The rule for retries is read only when it matters: most jobs pass."""
     rule = RetryRule()
     if reason_of(outcome):
-        spec = JobSpec.model_validate_json(tx.conn.execute(_SPEC, {"job": row.seq}).scalar_one())
+        spec = specs.asked(tx, row.seq)
         retry_on = tuple(spec.retry_on) if spec.retry_on is not None else None
         rule = RetryRule(spec.max_attempts, retry_on, spec.retry_delay)
     transition = after(

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, Table, bindparam, func, select, tuple_
 from runyard.domain import ids
 from runyard.domain.event import Event, EventKind
 from runyard.domain.ids import is_batch_id, no_such
-from runyard.domain.job import FINAL, Attempt, AttemptState, Job, JobSpec, Kind, State, title_of
+from runyard.domain.job import FINAL, Attempt, AttemptState, Job, Kind, State, title_of
 from runyard.errors import NotFound
 from runyard.store.database import Tx
 from runyard.store.resolve import chunks
@@ -143,12 +143,6 @@ def named(tx: Tx, prefix: str, org: str | None = None) -> Job:
     if rows and org in (None, rows[0].org_id):
         return build(tx, rows)[0]
     return get(tx, seq_of(tx, prefix, org))
-
-
-def asked(tx: Tx, seq: int) -> JobSpec:
-    """What was asked for when a job was submitted; what it depends on is kept elsewhere."""
-    query = select(job_specs.c.spec).where(job_specs.c.job_seq == seq)
-    return JobSpec.model_validate_json(tx.conn.execute(query).scalar_one())
 
 
 _BY_SEQ = Statement(JOBS.where(among(jobs.c.seq, "seqs")).order_by(jobs.c.seq))
