@@ -223,3 +223,16 @@ def test_a_file_whose_journal_another_changes_is_waited_for(
         other.execute("COMMIT")
         assert opened.result() == []
     store.close()
+
+
+def test_a_new_file_is_its_owners(tmp_path: Path) -> None:
+    """Wherever it lies, and with all that SQLite puts beside it; an old one stays as it is."""
+    tmp_path.chmod(0o755)
+    for _ in range(2):
+        store = Store(f"sqlite:///{tmp_path}/new.db")
+        store.write(lambda tx: tx.conn.execute(text("CREATE TABLE IF NOT EXISTS t (x)")))
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+        store.close()
+    (tmp_path / "new.db").chmod(0o640)
+    Store(f"sqlite:///{tmp_path}/new.db").close()
+    assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o640

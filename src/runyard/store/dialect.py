@@ -7,7 +7,9 @@ own clock, since hosts disagree.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import sqlite3
 import time
@@ -134,6 +136,7 @@ class SQLite:
         self.path = Path(self.url.database or ":memory:")
 
     def engine(self) -> Engine:
+        self._create()
         engine = create_engine(
             self.url,
             poolclass=QueuePool,
@@ -143,6 +146,14 @@ class SQLite:
         )
         event.listen(engine, "connect", self._prepare)
         return engine
+
+    def _create(self) -> None:
+        """For its owner only, who may let others in: it holds the environments of jobs, and a
+        directory that was there before may be open to all. SQLite's other files follow it."""
+        if self.url.database in (None, "", ":memory:"):
+            return
+        with contextlib.suppress(OSError):  # there already; or else opening it says why not
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     @classmethod
     def _prepare(cls, connection: Any, _record: object) -> None:
