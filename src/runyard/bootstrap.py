@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runyard.config import CONFIG_VARIABLE, Settings, user_name
@@ -109,14 +110,35 @@ def worker(
 
 def _chores(settings: Settings, store: Store, options: WorkerOptions) -> list[Loop]:
     """What workers do for everybody. One that serves a single run does nothing for others."""
-    if options.reserved:
-        return []
+    return [] if options.reserved else [_timekeeper(settings, store)]
+
+
+def _timekeeper(settings: Settings, store: Store) -> Loop:
     from runyard.engine.loop import Loop
     from runyard.service.timekeeper import Timekeeper
 
     run = settings.home.run
     keeper = Timekeeper(store, Bounds.of(settings), lambda: presence.wake_workers(run))
-    return [Loop("timekeeper", Timekeeper.INTERVAL, keeper)]
+    return Loop("timekeeper", Timekeeper.INTERVAL, keeper)
+
+
+@contextmanager
+def order_kept(settings: Settings, store: Store) -> Iterator[None]:
+    """Until the block ends, do what workers do for the whole yard: a server must be right about
+    it also while none of them is there."""
+    from runyard.clock import SystemClock
+    from runyard.engine.housekeeping import housekeeping
+
+    run = settings.home.run
+    loops = [
+        *housekeeping(store, settings, SystemClock(), lambda: presence.wake_workers(run)),
+        _timekeeper(settings, store),
+    ]
+    with ExitStack() as stack:
+        for loop in loops:
+            loop.start()
+            stack.callback(loop.stop)
+        yield
 
 
 def ensure_worker(settings: Settings, config_path: str | None = None) -> bool:

@@ -21,7 +21,7 @@ class Reaping:
 
     def __init__(self, store: Store, home: Path, clock: ManualClock) -> None:
         self.woken = 0
-        self.reaper = Reaper(store, home / "run", "worker-own", LEASE, clock, self._wake)
+        self.reaper = Reaper(store, home / "run", LEASE, clock, self._wake, "worker-own")
 
     def _wake(self) -> None:
         self.woken += 1

@@ -20,6 +20,7 @@ from tests.support.browsing import browser
 from tests.support.commands import COMMAND, call, runyard
 from tests.support.disks import mounted
 from tests.support.processes import are_gone, children_of, eventually, is_alive, started_as
+from tests.support.working import WorkerProcess
 
 API = "/api/v1"
 SECRET = "RUNYARD_SECRET"
@@ -222,6 +223,17 @@ def test_killed_it_leaves_no_worker_behind(home: Path, tmp_path: Path) -> None:
         eventually(lambda: are_gone(*ours))
     assert call("status", first, "--json").json["state"] == "passed"
     assert call("status", second, "--json").json["state"] == "queued"
+
+
+def test_a_server_puts_in_order_what_a_dead_worker_left(home: Path) -> None:
+    with serving("api") as (_, said), signed_in(said) as client:
+        with WorkerProcess(slots=1) as worker:
+            job = client.post("/jobs", json={"command": ["sleep", "600"]}).json()["id"]
+            eventually(lambda: client.get(f"/jobs/{job}").json()["state"] == "running")
+            worker.kill()
+        eventually(lambda: client.get(f"/jobs/{job}").json()["state"] == "queued")
+        seen = [event["kind"] for event in client.get(f"/jobs/{job}/events").json()]
+    assert seen == ["submitted", "claimed", "lost"]
 
 
 # Secrets.

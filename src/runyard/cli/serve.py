@@ -103,6 +103,7 @@ def _serve(
         place = Place.of(settings, store, config_path)  # before a worker that would be in vain
         if worker is not None:
             stack.enter_context(_worker(settings, worker, config_path))
+        stack.enter_context(bootstrap.order_kept(settings, store))
         app = create_app(place)
         greet = functools.partial(_greet, sock, store, link, as_json)
         Server(app, sock, greet, settings.trusted_proxies).serve_until_told()

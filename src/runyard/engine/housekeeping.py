@@ -1,4 +1,4 @@
-"""What every worker does for the whole yard, beside its own jobs."""
+"""What every worker does for the whole yard beside its own jobs, and every server, too."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from runyard.store.database import Store
 
 
 def housekeeping(
-    store: Store, settings: Settings, worker_id: str, clock: Clock, wake: Callable[[], None]
+    store: Store,
+    settings: Settings,
+    clock: Clock,
+    wake: Callable[[], None],
+    worker_id: str | None = None,
 ) -> list[Loop]:
     """The loops, not started. They ``wake`` their worker when they have made work for it."""
     home, lease = settings.home, settings.lease_seconds
-    reaper = Reaper(store, home.run, worker_id, lease, clock, wake)
+    reaper = Reaper(store, home.run, lease, clock, wake, worker_id)
     retention = settings.retention_days * 86400
     return [
         Loop("reaper", lease / 6, reaper),

@@ -24,14 +24,14 @@ class Reaper:
         self,
         store: Store,
         run: Path,
-        worker: str,
         lease_seconds: float,
         clock: Clock,
         wake: Callable[[], None],
+        worker: str | None = None,
     ) -> None:
         self._store = store
         self._run = run
-        self._own = presence.ledger_path(run, worker)
+        self._own = presence.ledger_path(run, worker) if worker else None
         self._lease = lease_seconds
         self._clock = clock
         self._jumps = JumpDetector(clock)

@@ -190,7 +190,7 @@ class Worker:
         )
         return [
             Loop("keeper", keeper.interval, keeper),
-            *housekeeping(self._store, self._settings, self.id, self._clock, self._pipe.wake),
+            *housekeeping(self._store, self._settings, self._clock, self._pipe.wake, self.id),
         ]
 
     def _new_launcher(self) -> LauncherHandle:
