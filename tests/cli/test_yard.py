@@ -229,13 +229,25 @@ class TestRules:
     def test_limits(self) -> None:
         assert call("limit", "--json").json == {"limits": []}
         assert call("limit", "key", "db", "1").out == "key db: at most 1 at once, 0 running\n"
+        unused = {"waiting": None, "running_now": 0, "waiting_now": 0}
         assert call("limit", "org", "acme", "4", "--json").json == {
             "limits": [
-                {"scope": "key", "name": "db", "running": 1, "waiting": None, "running_now": 0},
-                {"scope": "org", "name": "acme", "running": 4, "waiting": None, "running_now": 0},
+                {"scope": "key", "name": "db", "running": 1, **unused},
+                {"scope": "org", "name": "acme", "running": 4, **unused},
             ]
         }
         assert call("limit", "key", "db", "none").out.startswith("org acme")
+
+    def test_what_waits_is_told_beside_its_limit(self) -> None:
+        submitted("--org-id", "acme", "true")
+        submitted("--org-id", "acme", "true")
+
+        limit = ("limit", "org", "acme", "--waiting")
+        assert call(*limit, "2").out == "org acme: at most 2 waiting, 2 wait\n"
+        assert call(*limit, "1").out == "org acme: at most 1 waiting, more than 1 wait\n"
+        assert call("limit", "org", "*", "--waiting", "9").out.startswith(
+            "org *: at most 9 waiting\n"
+        )
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),

@@ -218,6 +218,17 @@ def test_limits_are_set_and_lifted(ada: Browser) -> None:
 
 
 @on_sqlite
+def test_what_waits_is_shown_beside_its_limit(ada: Browser) -> None:
+    for _ in range(2):
+        ada.make(command="true")
+    quota = {"scope": "org", "name": "default", "kind": "waiting"}
+    ada.post("/admin/limits", most="3", **quota)
+    assert "2 of <b>3</b>" in ada.get("/admin/limits").text
+    ada.post("/admin/limits", most="1", **quota)
+    assert "more than <b>1</b>" in ada.get("/admin/limits").text
+
+
+@on_sqlite
 def test_the_audit_tells_who_did_what(ada: Browser, max_: Browser) -> None:
     max_.make(command="true", name="x")
     assert "127.0.0.1" in ada.get("/admin/audit").text

@@ -134,7 +134,7 @@ def test_limits_and_quotas_are_kept_apart(admin: httpx.Client, member: httpx.Cli
 
     ok(put(name="acme", running=4, waiting=7))
     found = ok(put(name="acme", running=2))["limits"]
-    none = {"running": None, "waiting": None, "running_now": 0}
+    none = {"running": None, "waiting": None, "running_now": 0, "waiting_now": 0}
     assert found == [none | {"scope": "org", "name": "acme", "running": 2, "waiting": 7}]
     ok(put(name="acme", running=None))
     ok(put(name="*", waiting=1))

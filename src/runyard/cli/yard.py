@@ -299,8 +299,16 @@ def _limit_line(limit: LimitView) -> str:
     if limit.running is not None:
         words.append(f"at most {limit.running} at once, {limit.running_now} running")
     if limit.waiting is not None:
-        words.append(f"at most {limit.waiting} waiting")
+        words.append(f"at most {limit.waiting} waiting{_waiting_now(limit)}")
     return f"{limit.scope} {printable(limit.name)}: {'; '.join(words)}"
+
+
+def _waiting_now(limit: LimitView) -> str:
+    if limit.name == "*" or limit.waiting is None:
+        return ""
+    if limit.waiting_now > limit.waiting:
+        return f", more than {limit.waiting} wait"
+    return f", {limit.waiting_now} wait"
 
 
 def _maximum(text: str) -> int | None:

@@ -68,13 +68,15 @@ class DeviceView(BaseModel):
 
 class LimitView(BaseModel):
     """What one user, org, target or key may have: ``running`` at once, ``waiting`` at a time; None
-    means as many as there are. ``*`` is each user, or each org, without a line of its own."""
+    means as many as there are. ``*`` is each user, or each org, without a line of its own. What
+    counts against it now is ``running_now`` and, to one more than may wait, ``waiting_now``."""
 
     scope: str
     name: str
     running: int | None = None
     waiting: int | None = None
     running_now: int = 0
+    waiting_now: int = 0
 
 
 class PauseView(BaseModel):

@@ -107,6 +107,7 @@ class Yardmaster:
         self._actor.require_admin()
         with self._store.read() as tx:
             ruled, waiting = rules.read(tx, lock=False), quotas.every(tx)
+            used = quotas.used(tx)
         subjects = {(scope.value, name): (scope, name) for scope, name in ruled.maximum}
         return [
             LimitView(
@@ -115,6 +116,7 @@ class Yardmaster:
                 running=ruled.maximum[subject] if (subject := subjects.get((kind, name))) else None,
                 waiting=waiting.get((kind, name)),
                 running_now=ruled.running[subject] if subject else 0,
+                waiting_now=used.get((kind, name), 0),
             )
             for kind, name in sorted({*subjects, *waiting})
         ]

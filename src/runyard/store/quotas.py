@@ -35,6 +35,15 @@ def every(tx: Tx) -> dict[tuple[str, str], int]:
     return {(row.kind, row.name): row.waiting for row in tx.conn.execute(select(quotas))}
 
 
+def used(tx: Tx) -> dict[tuple[str, str], int]:
+    """How many jobs wait of each user and org with a quota, counted to one more than may."""
+    return {
+        (kind, name): _waiting(tx, kind, name, most + 1)
+        for (kind, name), most in every(tx).items()
+        if name != EVERYBODY
+    }
+
+
 def check(tx: Tx, user: str, orgs: Collection[str], added: int) -> None:
     """Raises ``LimitReached`` if the jobs ``added`` in this transaction are too many for their
     user or one of their orgs.
