@@ -455,6 +455,16 @@ class TestMatrix:
             "once 2": "passed",
         }
 
+    def test_several_without_a_batch_may_have_one(self, yard: Runyard) -> None:
+        jobs = [{"name": "a", "command": "x{n}", "matrix": {"n": [1, 2]}}, {"command": "y"}]
+        made = yard.submit_many(jobs, idempotency_key="k")
+
+        assert [job.command for job in made] == ["x1", "x2", "y"]
+        assert {job.batch_id for job in made} == {None}
+        assert yard.submit_many(jobs, idempotency_key="k") == made
+        with pytest.raises(Conflict):
+            yard.submit_many([{"command": "z"}], idempotency_key="k")
+
     def test_a_single_job_has_none(self, yard: Runyard) -> None:
-        with pytest.raises(InvalidRequest, match="submit it as a batch"):
+        with pytest.raises(InvalidRequest, match="submit_many and submit_batch take it"):
             yard.submit("true", matrix={"n": [1]})

@@ -327,6 +327,10 @@ class TestAsync:
         async def talk() -> None:
             async with AsyncRunyard(url=place.url, token=place.user("max")) as yard:
                 jobs = await asyncio.gather(*(yard.submit(f"echo {n}") for n in range(20)))
+                two = [{"command": "x{n}", "matrix": {"n": [1, 2]}}]
+                many = [await yard.submit_many(two, idempotency_key="k") for _ in range(2)]
+                assert [job.command for job in many[0]] == ["x1", "x2"]
+                assert many[0] == many[1]
                 batch = await yard.submit_batch([{"command": "exit {n}"}], matrix={"n": [1, 2]})
                 worker = asyncio.get_running_loop().run_in_executor(None, work, home)
                 assert {job.state for job in await yard.wait(jobs)} == {State.PASSED}

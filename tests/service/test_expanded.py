@@ -87,5 +87,5 @@ def test_a_matrix_that_has_no_fitting_variant() -> None:
 
 
 def test_one_job_is_not_many() -> None:
-    with pytest.raises(InvalidRequest, match="submit it as a batch"):
+    with pytest.raises(InvalidRequest, match="submit_many and submit_batch take it"):
         validated(job("t", matrix=AXES))

@@ -26,8 +26,9 @@ from runyard.store import submit as submits
 from runyard.store.claim import Claim, Claimer
 from runyard.store.database import Store
 from runyard.store.finish import Ended, Finished
+from runyard.store.once import IdempotencyKey
 from runyard.store.schema import jobs, metadata
-from runyard.store.submit import IdempotencyKey, NewBatch, NewJob
+from runyard.store.submit import NewBatch, NewJob
 from runyard.store.upgrade import upgrade
 from runyard.store.yard import FreeSlot
 

@@ -24,7 +24,8 @@ from runyard.store.finish import Ended
 from runyard.store.finish import finish as finish_all
 from runyard.store.leases import renew
 from runyard.store.moves import Move
-from runyard.store.submit import IdempotencyKey, NewJob
+from runyard.store.once import IdempotencyKey
+from runyard.store.submit import NewJob
 from runyard.store.views import unfinished
 from runyard.store.yard import FreeSlot
 from tests.store.checker import check

@@ -10,10 +10,10 @@ from runyard.store import control, tallies, views
 from runyard.store import prune as prunes
 from runyard.store import submit as submits
 from runyard.store.database import Store
+from runyard.store.once import IdempotencyKey
 from runyard.store.prune import CHUNK, Pruned
 from runyard.store.prune import prune as prune_before
 from runyard.store.schema import metadata
-from runyard.store.submit import IdempotencyKey
 from tests.store.support import (
     FAIL,
     batch,

@@ -9,7 +9,8 @@ from runyard.errors import Conflict, NotFound
 from runyard.store import control
 from runyard.store import submit as submits
 from runyard.store.database import Store
-from runyard.store.submit import IdempotencyKey, NewBatch
+from runyard.store.once import IdempotencyKey
+from runyard.store.submit import NewBatch
 from tests.store.support import (
     FAIL,
     PASS,

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from runyard.errors import Conflict, OutcomeUnknown, StoreError
 from runyard.store import submit as submits
 from runyard.store.database import Store, Tx
-from runyard.store.submit import IdempotencyKey
+from runyard.store.once import IdempotencyKey
 from tests.store.support import end_connections, new, on_postgresql, submit
 from tests.support.processes import eventually
 

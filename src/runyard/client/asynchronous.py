@@ -54,6 +54,16 @@ class AsyncRunyard:
         """Save a job and return it at once, before it runs."""
         return await self._driver.run(self._asks.submit(arguments.spec_of(command, fields)))
 
+    async def submit_many(
+        self,
+        jobs: Iterable[JobSpec | Mapping[str, Any]],
+        *,
+        idempotency_key: str | None = None,
+    ) -> Jobs:
+        """Save several jobs in one transaction and return them, in no batch."""
+        ask = self._asks.submit_many(map(arguments.placed, jobs), idempotency_key=idempotency_key)
+        return await self._driver.run(ask)
+
     async def submit_batch(
         self,
         jobs: Iterable[JobSpec | Mapping[str, Any]],

@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_jsonable_python
 from runyard.client.asking import WAITING_PATIENCE, Asker
 from runyard.client.effects import Answer, Flow, Pause, Send
 from runyard.client.streams import Message, listen
-from runyard.domain.batch import MOST_JOBS, Batch
+from runyard.domain.batch import MOST_JOBS, MOST_TOGETHER, Batch
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
 from runyard.domain.ids import LENGTH, is_batch_id, no_such
@@ -45,6 +45,14 @@ class JobAsks:
         body = {**spec.model_dump(mode="json", exclude_unset=True), "idempotency_key": key}
         return self._asker.ask(Send("POST", "/jobs", json=body), read_job)
 
+    def submit_many(
+        self, jobs: Iterable[Draft], *, idempotency_key: str | None = None
+    ) -> Flow[list[Job]]:
+        body = _drafts(jobs, MOST_TOGETHER, "at once that are no batch")
+        headers = {"Idempotency-Key": idempotency_key or fresh_key()}
+        question = Send("POST", "/jobs", json=body, headers=headers, seconds=300)
+        return self._asker.ask(question, _read_jobs)
+
     def submit_batch(
         self,
         jobs: Iterable[Draft],
@@ -64,7 +72,7 @@ class JobAsks:
             org_id=org_id,
             idempotency_key=idempotency_key or fresh_key(),
         )
-        body = {"jobs": _drafts(jobs), **more}
+        body = {"jobs": _drafts(jobs, MOST_JOBS, "in one batch"), **more}
         return self._asker.ask(Send("POST", "/job-batches", json=body, seconds=300), read_batch)
 
     # Look.
@@ -257,12 +265,10 @@ def given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, "", [])}
 
 
-def _drafts(jobs: Iterable[Draft]) -> list[dict[str, Any]]:
-    found = [_draft(job) for job in itertools.islice(jobs, MOST_JOBS + 1)]
-    if len(found) > MOST_JOBS:
-        raise InvalidRequest(
-            f"a server takes at most {MOST_JOBS} jobs in one batch: submit them as several"
-        )
+def _drafts(jobs: Iterable[Draft], most: int, how: str) -> list[dict[str, Any]]:
+    found = [_draft(job) for job in itertools.islice(jobs, most + 1)]
+    if len(found) > most:
+        raise InvalidRequest(f"a server takes at most {most} jobs {how}: submit them as several")
     return found
 
 

@@ -30,6 +30,10 @@ class JobRequests(Protocol):
 
     def submit(self, spec: JobSpec) -> Job: ...
 
+    def submit_many(
+        self, jobs: Iterable[Draft], *, idempotency_key: str | None = None
+    ) -> list[Job]: ...
+
     def submit_batch(
         self,
         jobs: Iterable[Draft],

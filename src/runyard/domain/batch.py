@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from runyard.domain.job import State, Timestamp
 
 MOST_JOBS = 100_000  # made by the matrices of one batch, or sent to a server as one
+MOST_TOGETHER = 10_000  # submitted at once and no batch: all of them are told
 LONGEST_NAME = 300  # characters
 LONGEST_DESCRIPTION = 10_000
 

@@ -20,7 +20,9 @@ def validated(fields: Mapping[str, object], where: str = "") -> JobSpec:
     """A spec from keyword arguments or JSON; the first fault as one sentence. Of several jobs,
     ``where`` says which it is."""
     if "matrix" in fields or "exclude" in fields:
-        raise InvalidRequest("a job with a matrix stands for many: submit it as a batch")
+        raise InvalidRequest(
+            "a job with a matrix stands for many: submit_many and submit_batch take it"
+        )
     try:
         return JobSpec.model_validate(dict(fields))
     except ValidationError as error:
@@ -49,8 +51,8 @@ def _spec(job: Draft, number: int) -> JobSpec:
     spec = job if isinstance(job, JobSpec) else validated(job, _called(job, number))
     if spec.idempotency_key is not None:
         raise InvalidRequest(
-            f"{_called(job, number)}: an idempotency key belongs to a submission as a whole: give "
-            "it to the batch"
+            f"{_called(job, number)}: an idempotency key belongs to a submission as a "
+            "whole, not to one job of it"
         )
     return spec
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from runyard.config import Home
-from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, Batch
+from runyard.domain.batch import LONGEST_DESCRIPTION, LONGEST_NAME, MOST_TOGETHER, Batch
 from runyard.domain.event import Event
 from runyard.domain.ids import batch_id, is_batch_id
 from runyard.domain.job import Attempt, Job, JobSpec
@@ -25,6 +25,7 @@ from runyard.store import (
     control,
     durations,
     listing,
+    once,
     prune,
     quotas,
     tallies,
@@ -32,7 +33,8 @@ from runyard.store import (
 )
 from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
-from runyard.store.submit import IdempotencyKey, NewBatch, NewJob, submit
+from runyard.store.once import IdempotencyKey
+from runyard.store.submit import NewBatch, NewJob, submit
 from runyard.store.tallies import Total
 
 POLL_SECONDS = (0.01, 0.25)  # first and longest pause between two looks of a wait
@@ -61,14 +63,24 @@ class Jobs:
             return self.get(earlier or rows[0].id)
         return views.as_saved(rows[0])
 
-    def submit_many(self, specs: Iterable[JobSpec]) -> list[Job]:
-        """Save several jobs at once that are no batch; they may depend on each other by name."""
-        rows = self._prepare(drafts.expanded(specs))
+    def submit_many(
+        self, jobs: Iterable[Draft], *, idempotency_key: str | None = None
+    ) -> list[Job]:
+        """Save several jobs at once that are no batch; they may depend on each other by name, and
+        one with a ``matrix`` stands for many. With an idempotency key known already, returns what
+        is left of the jobs saved then."""
+        rows = self._prepare(drafts.expanded(jobs))
         if not rows:
             raise InvalidRequest("there is no job to submit")
-        self._save(rows, None)
+        if len(rows) > MOST_TOGETHER:
+            raise InvalidRequest(f"they are more than {MOST_TOGETHER} jobs: submit them as a batch")
+        key = submission.key_for(rows, idempotency_key)
+        earlier = self._save(rows, None, key=key)
         with self._store.read() as tx:
-            return views.get_many(tx, [views.seq_of(tx, row.id) for row in rows])
+            if earlier is None:
+                return views.get_many(tx, [views.seq_of(tx, row.id) for row in rows])
+            assert key is not None
+            return views.get_many(tx, once.submitted(tx, key))
 
     def submit_batch(
         self,

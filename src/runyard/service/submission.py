@@ -12,7 +12,8 @@ from runyard.errors import InvalidRequest
 from runyard.policy.estimate import or_unknown
 from runyard.service.documents import is_unicode
 from runyard.store.durations import Key
-from runyard.store.submit import IdempotencyKey, NewJob
+from runyard.store.once import IdempotencyKey
+from runyard.store.submit import NewJob
 
 
 def prepare(

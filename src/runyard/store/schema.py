@@ -317,6 +317,7 @@ idempotency_keys = Table(
     Column("key", String, primary_key=True),
     Column("digest", String, nullable=False),
     Column("job_seq", Seq, ForeignKey("jobs.seq", ondelete="CASCADE")),
+    Column("job_seqs", Text),  # JSON list, where it was more than that one job
     Column("batch_seq", Seq, ForeignKey("batches.seq", ondelete="CASCADE")),
 )
 

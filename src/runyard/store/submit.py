@@ -11,19 +11,19 @@ from sqlalchemy import Select, Table, bindparam, insert, select
 from runyard.domain.event import EventKind
 from runyard.domain.job import FINAL, State
 from runyard.domain.lifecycle import initial_state
-from runyard.errors import Conflict, NotFound
+from runyard.errors import NotFound
 from runyard.policy.choose import rank, work_behind
 from runyard.policy.estimate import UNKNOWN_SECONDS, or_unknown
 from runyard.policy.fits import Scope
-from runyard.store import resolve, rules, tallies
+from runyard.store import once, resolve, rules, tallies
 from runyard.store.database import Tx
+from runyard.store.once import IdempotencyKey
 from runyard.store.resolve import chunks
 from runyard.store.schema import (
     batches,
     dependencies,
     events,
     groups,
-    idempotency_keys,
     job_labels,
     job_specs,
     jobs,
@@ -73,15 +73,6 @@ class NewBatch:
     submitted_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """A caller's promise that two submissions with this key are the same one."""
-
-    org_id: str
-    key: str
-    digest: str
-
-
 def submit(
     tx: Tx,
     new: Sequence[NewJob],
@@ -95,7 +86,7 @@ def submit(
 
     The existing jobs that the new ones depend on are locked, so none can finish unseen meanwhile.
     """
-    if key and (earlier := _earlier(tx, key)):
+    if key and (earlier := once.earlier(tx, key)):
         return earlier
     parents = _parents(tx, new, org)
     batch_seq = _insert_batch(tx, batch, len(new)) if batch else None
@@ -149,7 +140,7 @@ def submit(
         tx.flush()  # they are to be found
         resolve.release_dependents(tx, passed=[], ended=dead)
     if key:
-        _remember(tx, key, None if batch else seqs[0], batch_seq)
+        once.remember(tx, key, batch_seq, [] if batch else seqs)
     return None
 
 
@@ -337,36 +328,3 @@ def _edges(
 def _labels(new: Sequence[NewJob], seqs: Sequence[int]) -> Iterator[tuple[int, str, str]]:
     for seq, job in zip(seqs, new, strict=True):
         yield from ((seq, label, value) for label, value in job.labels.items())
-
-
-def _earlier(tx: Tx, key: IdempotencyKey) -> str | None:
-    """The id saved under this key, if any. Inserting the key first makes two racing submits queue
-    up behind each other."""
-    values = {"org_id": key.org_id, "key": key.key, "digest": key.digest}
-    if tx.dialect.insert_missing(tx.conn, idempotency_keys, values):
-        return None
-    tx.flush()  # it may be from this transaction, which others share
-    query = (
-        select(idempotency_keys.c.digest, jobs.c.id.label("job"), batches.c.id.label("batch"))
-        .outerjoin(jobs, jobs.c.seq == idempotency_keys.c.job_seq)
-        .outerjoin(batches, batches.c.seq == idempotency_keys.c.batch_seq)
-        .where(idempotency_keys.c.org_id == key.org_id, idempotency_keys.c.key == key.key)
-    )
-    row = tx.conn.execute(query).one()
-    if row.digest != key.digest:
-        raise Conflict(f"the idempotency key {key.key!r} was used for something else")
-    return str(row.batch or row.job)
-
-
-def _remember(tx: Tx, key: IdempotencyKey, job_seq: int | None, batch_seq: int | None) -> None:
-    what = {"job_seq": job_seq, "batch_seq": batch_seq}
-    tx.later(_REMEMBER, [{"whose": key.org_id, "name": key.key, **what}])
-
-
-_REMEMBER = Statement(
-    idempotency_keys.update()
-    .where(
-        idempotency_keys.c.org_id == bindparam("whose"), idempotency_keys.c.key == bindparam("name")
-    )
-    .values(job_seq=bindparam("job_seq"), batch_seq=bindparam("batch_seq"))
-)

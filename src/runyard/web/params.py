@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Header, Path, Query
+
+from runyard.errors import InvalidRequest
 
 # A job's id has no dash, so that no path of jobs can mean a batch.
 JobId = Annotated[str, Path(pattern=r"^[0-9a-z]{1,26}$", description="Or a unique beginning")]
@@ -16,3 +18,20 @@ Cursor = Annotated[str, Query(pattern=r"^[0-9]{1,18}$", description="A page's ne
 NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Query(max_length=300, pattern=NO_NUL)]
 Name = Annotated[str, Path(max_length=100, pattern=NO_NUL)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=300,
+        pattern=NO_NUL,
+        description="The same as `idempotency_key`, also for a list, which has no place for one",
+    ),
+]
+
+
+def one_key(in_body: str | None, in_head: str | None) -> str | None:
+    """The idempotency key of a request. Raises ``InvalidRequest`` if it has two."""
+    if in_body is not None and in_head is not None and in_body != in_head:
+        raise InvalidRequest("the idempotency keys in the head and in the body differ")
+    return in_body if in_head is None else in_head

@@ -14,7 +14,7 @@ from runyard.domain.listing import BatchFilter, JobFilter
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import BatchId, Cursor, Limit, Text
+from runyard.web.params import BatchId, Cursor, IdempotencyKey, Limit, Text, one_key
 
 router = APIRouter(prefix="/job-batches", tags=["batches"], route_class=Route)
 
@@ -52,7 +52,12 @@ class BatchWithJobs(Batch):
 
 
 @router.post("", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422, 429))
-def submit(here: Here, caller: Caller, body: NewBatch) -> Batch:
+def submit(
+    here: Here,
+    caller: Caller,
+    body: NewBatch,
+    idempotency_key: IdempotencyKey = None,
+) -> Batch:
     """Submit a batch: all of it, or on any error none."""
     return here.jobs(caller).submit_batch(
         body.jobs,
@@ -61,7 +66,7 @@ def submit(here: Here, caller: Caller, body: NewBatch) -> Batch:
         name=body.name,
         description=body.description,
         org_id=body.org_id,
-        idempotency_key=body.idempotency_key,
+        idempotency_key=one_key(body.idempotency_key, idempotency_key),
     )
 
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "JobSpec": {
-        "name": "linux-build",
-        "command": ["make", "-f", "Makefile", "all"],
-        "working_dir": "/workspace/project",
-        "env": {"BUILD_MODE": "release"},
-        "payload": {"note": "nightly regression"},
-        "queue": "local",
-        "priority": "high",
-        "timeout": 3600,
-        "labels": {"nightly": ""},
-        "idempotency_key": "linux-build-2026-11-25",
-    },
+EXAMPLES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
+    "NewJob": [
+        {
+            "name": "linux-build",
+            "command": ["make", "-f", "Makefile", "all"],
+            "working_dir": "/workspace/project",
+            "env": {"BUILD_MODE": "release"},
+            "payload": {"note": "nightly regression"},
+            "queue": "local",
+            "priority": "high",
+            "timeout": 3600,
+            "labels": {"nightly": ""},
+            "idempotency_key": "linux-build-2026-11-25",
+        },
+        {
+            "name": "ui",
+            "command": ["npx", "playwright", "test", "--project={browser}-{os}"],
+            "matrix": {"browser": ["chromium", "firefox"], "os": ["linux", "mac"]},
+            "exclude": [{"browser": "firefox", "os": "mac"}],
+            "idempotency_key": "ui-2026-11-25",
+        },
+    ],
     "NewBatch": {
         "name": "nightly-ui-suite",
         "description": "two browsers, on two systems",
@@ -70,4 +79,4 @@ def illustrate(document: dict[str, Any]) -> None:
     """Put them into an OpenAPI document."""
     shapes = document["components"]["schemas"]
     for name, example in EXAMPLES.items():
-        shapes[name]["examples"] = [example]
+        shapes[name]["examples"] = example if isinstance(example, list) else [example]

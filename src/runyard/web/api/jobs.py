@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,25 +13,27 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
 
+from runyard.domain.batch import MOST_TOGETHER
 from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
-from runyard.domain.job import Attempt, Job, JobSpec, Priority, State
+from runyard.domain.job import Attempt, Job, JobSpec, Priority, ShortText, State
 from runyard.domain.listing import JobFilter
 from runyard.execution import logs
+from runyard.service.drafts import Draft
 from runyard.web import following, live
 from runyard.web.answers import Answering
 from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
-from runyard.web.params import AnyBatch, Cursor, JobId, Limit, Text
+from runyard.web.params import AnyBatch, Cursor, IdempotencyKey, JobId, Limit, Text, one_key
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Answering)
 
-MOST_JOBS = 10_000  # in one request
 MOST_LABELS = 16  # asked for at once; each makes the database look once more for each job
 
 
@@ -66,14 +68,42 @@ def _later(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     return value if isinstance(value, dict) else check(value)
 
 
+Result = TypeVar("Result")
+_KEY: TypeAdapter[str | None] = TypeAdapter(ShortText | None)
+
+
+class NewJob(JobSpec):
+    """A job. With a ``matrix`` it stands for one job for each combination of values, with
+    ``{axis}`` filled in, but for those that ``exclude`` names."""
+
+    matrix: dict[str, list[Any]] | None = None
+    exclude: list[dict[str, Any]] | None = None
+
+
 # To be checked by the endpoint, in its thread: what is checked before keeps all others waiting.
-Spec = Annotated[JobSpec, WrapValidator(_later)]
-SpecList = Annotated[list[Spec], Field(min_length=1, max_length=MOST_JOBS)]
+Spec = Annotated[NewJob, WrapValidator(_later)]
+SpecList = Annotated[list[Spec], Field(min_length=1, max_length=MOST_TOGETHER)]
 
 
-def _checked(spec: Spec, *where: int) -> JobSpec:
+def _is_many(spec: Mapping[str, Any]) -> bool:
+    """Whether it stands for many, even if these turn out to be one."""
+    return spec.get("matrix") is not None or spec.get("exclude") is not None
+
+
+def _draft(spec: Any, *where: int) -> Draft:
+    """Checked, unless it can be only when its values are filled in."""
+    return spec if _is_many(spec) else _checked(spec, *where)
+
+
+def _checked(spec: Any, *where: int) -> JobSpec:
+    fields = {name: value for name, value in spec.items() if name not in ("matrix", "exclude")}
+    return _refusing(JobSpec.model_validate, fields, *where)
+
+
+def _refusing(check: Callable[[Any], Result], value: Any, *where: int | str) -> Result:
+    """As FastAPI would, had it checked."""
     try:
-        return JobSpec.model_validate(spec)
+        return check(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         raise RequestValidationError(
@@ -92,12 +122,30 @@ OneOrMany = Annotated[
 
 
 @router.post("", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422, 429))
-def submit(here: Here, caller: Caller, body: OneOrMany) -> Job | JobPage:
-    """Submit one job, or several at once, all of them or none."""
-    jobs = here.jobs(caller)
+def submit(
+    here: Here, caller: Caller, body: OneOrMany, idempotency_key: IdempotencyKey = None
+) -> Job | JobPage:
+    """Submit one job, or several at once, all of them or none. Several are answered by a list, and
+    so is one with a ``matrix``: the jobs it stands for."""
+    jobs, many = here.jobs(caller), _many(body)
+    if many is None:
+        spec = _checked(body)
+        key = one_key(spec.idempotency_key, idempotency_key)
+        return jobs.submit(spec.model_copy(update={"idempotency_key": key}))
+    found, key = many
+    key = one_key(key, idempotency_key)
+    return JobPage(jobs=jobs.submit_many(found, idempotency_key=key))
+
+
+def _many(body: Any) -> tuple[list[Draft], str | None] | None:
+    """The jobs of a submission and its key, which of a single one is in the body; None of one that
+    is one job."""
     if isinstance(body, list):
-        return JobPage(jobs=jobs.submit_many([_checked(one, n) for n, one in enumerate(body)]))
-    return jobs.submit(_checked(body))
+        return [_draft(one, number) for number, one in enumerate(body)], None
+    if not _is_many(body):
+        return None
+    key = _refusing(_KEY.validate_python, body.get("idempotency_key"), "idempotency_key")
+    return [{name: value for name, value in body.items() if name != "idempotency_key"}], key
 
 
 @router.get("", responses=documented(400, 401, 404, 422))

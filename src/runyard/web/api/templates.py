@@ -15,7 +15,7 @@ from runyard.errors import NotFound
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import Limit, Name, Text
+from runyard.web.params import IdempotencyKey, Limit, Name, Text, one_key
 
 router = APIRouter(prefix="/templates", tags=["templates"], route_class=Route)
 
@@ -92,8 +92,17 @@ def remove(here: Here, caller: Caller, name: Name, org_id: Text | None = None) -
     status_code=202,
     responses=documented(400, 401, 403, 404, 409, 413, 422, 429),
 )
-def run(here: Here, caller: Caller, name: Name, body: Values) -> Batch:
+def run(
+    here: Here,
+    caller: Caller,
+    name: Name,
+    body: Values,
+    idempotency_key: IdempotencyKey = None,
+) -> Batch:
     """Submit its jobs, with values for its parameters."""
     return here.templates(caller).run(
-        name, body.parameters, org_id=body.org_id, idempotency_key=body.idempotency_key
+        name,
+        body.parameters,
+        org_id=body.org_id,
+        idempotency_key=one_key(body.idempotency_key, idempotency_key),
     )

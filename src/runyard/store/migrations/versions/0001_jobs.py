@@ -349,6 +349,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("job_seq", Seq, nullable=True),
+        sa.Column("job_seqs", sa.Text(), nullable=True),
         sa.Column("batch_seq", Seq, nullable=True),
         sa.ForeignKeyConstraint(
             ["batch_seq"],
