@@ -147,6 +147,14 @@ def test_a_template_is_run_with_values_and_forgotten(here: Serving, max_: Browse
 
 
 @on_sqlite
+def test_a_template_may_have_any_name(here: Serving, max_: Browser) -> None:
+    templates = bootstrap.templates(here.settings, here.store, max_.actor(here))
+    templates.save("schedules", {"command": "true"})
+    assert max_.post("/templates/schedules/remove", org="acme").status_code == 303
+    assert "schedules?org=" not in max_.get("/templates").text
+
+
+@on_sqlite
 def test_a_template_is_scheduled_paused_and_left_alone(
     here: Serving, max_: Browser, ada: Browser
 ) -> None:
@@ -156,22 +164,28 @@ def test_a_template_is_scheduled_paused_and_left_alone(
     wrong = max_.post("/templates/night", cron="often", **later)
     assert wrong.status_code == 400
     assert 'value="often"' in wrong.text
+    later |= {"missed": "all", "overlap": "replace"}
+    assert (
+        max_.post("/templates/night", cron="0 2 * * *", **later | {"missed": "x"}).status_code
+        == 400
+    )
     made = max_.post("/templates/night", cron="0 2 * * 1-5", timezone="Europe/Prague", **later)
     assert made.headers["location"] == "/templates?said=scheduled"
     page = max_.get("/templates").text
     assert "<code>0 2 * * 1-5</code>" in page
     assert "suite=slow" in page
+    assert ("missed: all" in page, "overlap: replace" in page) == (True, True)
     which = {"name": "night", "org": "acme"}
-    max_.post("/templates/schedules/pause", **which)
+    max_.post("/schedules/pause", **which)
     assert 'class="state paused"' in ada.get("/templates").text
-    max_.post("/templates/schedules/resume", **which)
+    max_.post("/schedules/resume", **which)
     assert max_.post("/templates/night/remove", org="acme").status_code == 409
     with browser(here.url) as eve:
         eve.come_in(here, "eve", Role.MEMBER, "acme")
-        assert "/templates/schedules/" not in eve.get("/templates").text
+        assert "/schedules/" not in eve.get("/templates").text
         for action in ("pause", "resume", "remove"):
-            assert eve.post(f"/templates/schedules/{action}", **which).status_code == 403
-    max_.post("/templates/schedules/remove", **which)
+            assert eve.post(f"/schedules/{action}", **which).status_code == 403
+    max_.post("/schedules/remove", **which)
     assert "No schedules" in max_.get("/templates").text
 
 

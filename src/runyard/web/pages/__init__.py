@@ -14,6 +14,7 @@ from runyard.web.pages import (
     jobs,
     overview,
     profile,
+    schedules,
     signin,
     submit,
     templates,
@@ -21,8 +22,8 @@ from runyard.web.pages import (
 )
 
 PAGES = (
-    *(files, signin, overview, batches, jobs, actions, submit, templates),
-    *(yard, admin, profile, docs),
+    *(files, signin, overview, batches, jobs, actions, submit),
+    *(templates, schedules, yard, admin, profile, docs),
 )
 
 

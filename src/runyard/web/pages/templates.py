@@ -1,4 +1,4 @@
-"""Templates, a form that runs one, and the schedules that do."""
+"""Templates, and a form that runs one: now, or whenever it is due."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
+from runyard.domain.timetable import Missed, Overlap
 from runyard.errors import Conflict, InvalidRequest, LimitReached
 from runyard.web.faults import status_of
 from runyard.web.live import in_thread
@@ -18,7 +19,20 @@ router = APIRouter(prefix="/templates")
 LONG = 100
 Name = Annotated[str, Form(max_length=100, pattern=NO_NUL)]
 Org = Annotated[str, Form(max_length=300, pattern=NO_NUL)]
+OF_SCHEDULE = ("schedule", "cron", "timezone", "missed", "overlap")
 OF_PARAMETER = "p:"  # how the fields of the form begin that are values of parameters
+
+# What a schedule may do, the usual first, in words for people.
+MISSED = {
+    Missed.ONCE: "run once for all of them",
+    Missed.ALL: "run once for each",
+    Missed.SKIP: "leave them out",
+}
+OVERLAP = {
+    Overlap.SKIP: "leave this run out",
+    Overlap.ALLOW: "let both run",
+    Overlap.REPLACE: "cancel the last one",
+}
 
 
 @router.get("")
@@ -41,27 +55,6 @@ def templates(visit: Visitor, cursor: Text | None = None) -> Response:
     )
 
 
-@router.post("/schedules/pause")
-def pause(visit: Poster, name: Name, org: Org) -> Response:
-    """Let a schedule do nothing for now."""
-    visit.place.schedules(visit.actor).pause(name, org)
-    return render.see("/templates", "paused")
-
-
-@router.post("/schedules/resume")
-def resume(visit: Poster, name: Name, org: Org) -> Response:
-    """Let it go on."""
-    visit.place.schedules(visit.actor).resume(name, org)
-    return render.see("/templates", "resumed")
-
-
-@router.post("/schedules/remove")
-def remove_schedule(visit: Poster, name: Name, org: Org) -> Response:
-    """Forget it."""
-    visit.place.schedules(visit.actor).remove(name, org)
-    return render.see("/templates", "unscheduled")
-
-
 @router.get("/{name}")
 def template(visit: Visitor, name: str, org: Text | None = None) -> Response:
     """One, with its parameters to be filled in."""
@@ -77,7 +70,7 @@ async def run(visit: Poster, request: Request, name: str, org: Org) -> Response:
         for key, value in form.items()
         if key.startswith(OF_PARAMETER) and value != ""
     }
-    when = {field: str(form.get(field, "")).strip() for field in ("schedule", "cron", "timezone")}
+    when = {field: str(form.get(field, "")).strip() for field in OF_SCHEDULE}
     work = _schedule if "later" in form else _run
     return await in_thread(work, visit, org, name, values, when)
 
@@ -92,6 +85,8 @@ def _schedule(
             when["cron"],
             timezone=when["timezone"] or "UTC",
             parameters=values,
+            missed=when["missed"] or Missed.ONCE,
+            overlap=when["overlap"] or Overlap.SKIP,
             org_id=org,
         )
     except (InvalidRequest, Conflict) as error:
@@ -118,7 +113,16 @@ def _template(
     status: int = 200,
 ) -> Response:
     found = visit.place.templates(visit.actor).get(name, org)
-    return render.page(visit, "template.html", status, saved=found, values=values, fault=fault)
+    return render.page(
+        visit,
+        "template.html",
+        status,
+        saved=found,
+        values=values,
+        missed=MISSED,
+        overlap=OVERLAP,
+        fault=fault,
+    )
 
 
 @router.post("/{name}/remove")
