@@ -52,6 +52,13 @@ def test_words_of_yaml_stay_words() -> None:
     assert (second.name, second.command) == ("y", "n")
 
 
+def test_what_has_colons_in_it_is_no_number_in_yaml() -> None:
+    long = ":".join(["1"] * 1000)
+    text = f"tasks: [{{name: 1:30, command: '1:30:00.5', env: {{A: 12:30, B: {long}.5}}}}]"
+    found = load(text, "f.yaml").specs[0]
+    assert (found.name, found.env) == ("1:30", {"A": "12:30", "B": f"{long}.5"})
+
+
 def test_dates_are_text_or_instants() -> None:
     text = "tasks: [{name: a, command: x, env: {D: 2030-01-02}, run_after: 2030-01-02T03:04:05Z}]"
     found = load(text, "f.yaml").specs[0]
@@ -119,6 +126,7 @@ def test_not_utf_8() -> None:
         ("f.yaml", "tasks: [\n  }", "not valid YAML: line 2, column 3: "),
         ("f.yaml", "a: 1\nb: 1\na: 2", "line 3, column 1: the key 'a' stands twice"),
         ("f.yaml", "a: 2030-13-45", "line 1, column 4: '2030-13-45' is no timestamp"),
+        ("f.yaml", f"a: !!float {'1:' * 1000}1.5", "line 1, column 4: '1:1:"),
         ("f.yaml", "a: !!python/object:os.system x", "line 1, column 4: could not determine"),
         ("f.yaml", "a: *b", "line 1, column 4: found undefined alias"),
         ("f.yaml", "--- 1\n--- 2", "line 2, column 1: but found another document"),

@@ -1,7 +1,8 @@
 """YAML as people expect it, where ``yaml.safe_load`` surprises them.
 
-``on``, ``off``, ``yes`` and ``no`` are words, as in YAML 1.2, so a task may be named so; a key
-that stands twice is an error, as in JSON; and no document, however nested, ends the process.
+``on``, ``off``, ``yes`` and ``no`` are words and ``1:30`` is text, as in YAML 1.2, so a task may be
+named so; a key that stands twice is an error, as in JSON; and no document, however nested, ends the
+process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, ClassVar
 import yaml
 
 _BOOL = "tag:yaml.org,2002:bool"
+_STR = "tag:yaml.org,2002:str"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 # libyaml is ten times faster, but is not built everywhere.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -31,11 +34,16 @@ class _Loader(_Base):  # type: ignore[misc]  # one of two classes
         for first, rules in _Base.yaml_implicit_resolvers.items()
     }
 
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> Any:
+        """What ``value`` is, if nothing says so: no number to the base of 60."""
+        tag = super().resolve(kind, value, implicit)
+        return _STR if tag in _NUMBERS and value and ":" in value else tag
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Dates, numbers and explicit tags raise whatever Python raises; say where instead."""
         try:
             return super().construct_object(node, deep)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             kind = node.tag.rpartition(":")[2]
             raise Invalid(f"{_where(node.start_mark)}{node.value!r} is no {kind}") from None
 
