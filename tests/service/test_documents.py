@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from runyard.errors import InvalidJobFile
-from runyard.service import documents, jobfile
+from runyard.service import documents, jobfile, yaml12
 from runyard.service.jobfile import JobFile
 from tests.service.job_files import load, refusal, tasks
 
@@ -57,6 +59,38 @@ def test_what_has_colons_in_it_is_no_number_in_yaml() -> None:
     text = f"tasks: [{{name: 1:30, command: '1:30:00.5', env: {{A: 12:30, B: {long}.5}}}}]"
     found = load(text, "f.yaml").specs[0]
     assert (found.name, found.env) == ("1:30", {"A": "12:30", "B": f"{long}.5"})
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text(
+    " \n\t:-#'|yesno1.", max_size=9
+)
+_documents = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
+    max_leaves=9,
+)
+
+
+@given(_documents)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_is_written_as_yaml_is_read_as_it_was(value: Any) -> None:
+    assert documents.written("f", yaml12.dump(value)).value == value
+
+
+@pytest.mark.parametrize("text", ["", "a: b", "- a\n- b", '{"a": 1}', "{a: 1}", "[a, 1]"])
+def test_what_is_written_into_a_form_is_json_or_yaml(text: str) -> None:
+    assert documents.written("f", text).value == yaml12.load(text, 9)
+
+
+def test_toml_is_not_written_into_forms() -> None:
+    began = time.monotonic()
+    text = ".".join(["a"] * 100_000) + " = 1"
+    assert documents.written("f", text).value == text
+    assert time.monotonic() - began < 5
 
 
 def test_dates_are_text_or_instants() -> None:

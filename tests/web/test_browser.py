@@ -312,6 +312,7 @@ def seeded(here: Serving) -> dict[str, str]:
         "job": f"/jobs/{job.id}",
         "member": f"/jobs/{jobs.members([named.id])[0].id}",
         "template": "/templates/night",
+        "template_form": "/templates/-/save?name=night",
         "missing": "/nothing",
         **{name: f"/{name}" for name in names},
         **{name: f"/admin/{name}" for name in admin},

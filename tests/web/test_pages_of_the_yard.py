@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shlex
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from runyard import bootstrap
 from runyard.domain.user import Role
-from runyard.service import lookout
+from runyard.service import drafts, lookout
 from runyard.store import registry
 from runyard.store.registry import WorkerInfo
 from tests.store.support import on_sqlite
@@ -144,6 +147,80 @@ def test_a_template_is_run_with_values_and_forgotten(here: Serving, max_: Browse
     assert "run all v7" in max_.get(job[1]).text
     assert max_.post("/templates/night/remove", org="acme").status_code == 303
     assert max_.get("/templates/night?org=acme").status_code == 404
+
+
+@on_sqlite
+def test_a_template_is_saved_and_changed(here: Serving, max_: Browser) -> None:
+    def put(document: str, **fields: str) -> httpx.Response:
+        return max_.post("/templates/-/save", **{"name": "night", "document": document, **fields})
+
+    wrong = put("tasks:\r\n- name: <a>\r\n  commando: x", description="It's")
+    assert wrong.status_code == 400
+    assert "tasks[0] (&#39;&lt;a&gt;&#39;): unknown field &#39;commando&#39;" in wrong.text
+    assert "- name: &lt;a&gt;\n  commando: x</textarea>" in wrong.text
+    assert 'value="It&#39;s"' in wrong.text
+    assert "line 2, column 1" in put("tasks: [\n}").text
+    assert put("a.b = 1").status_code == put("tasks: []", name="-").status_code == 400
+
+    text = "parameters: {suite: all}\ntasks:\n- name: a\n  command: run {suite}\n"
+    made = put(text, description="All suites", directory="/tmp")
+    assert made.headers["location"] == "/templates/night?org=acme&said=saved"
+    again = put(text)
+    assert (again.status_code, "there already" not in again.text) == (409, True)
+    page = max_.get("/templates/night?org=acme").text
+    assert "All suites" in page
+    assert "command: run {suite}" in page
+
+    form = max_.get("/templates/-/save?name=night&org=acme").text
+    assert 'name="description" value="All suites"' in form
+    assert 'name="directory" value="/tmp"' in form
+    assert put(text.replace("run", "walk"), org="acme").status_code == 303
+    assert "command: walk {suite}" in max_.get("/templates/night?org=acme").text
+    with browser(here.url) as eve:
+        eve.come_in(here, "eve", Role.MEMBER, "acme")
+        assert eve.post("/templates/-/save", name="night", org="acme").status_code == 400
+        mine = {"name": "night", "document": text, "org": "acme"}
+        assert eve.post("/templates/-/save", **mine).status_code == 403
+        assert eve.post("/templates/-/save", **mine | {"org": "other"}).status_code == 403
+    with browser(here.url) as vic:
+        vic.come_in(here, "vic", Role.VIEWER, "acme")
+        assert "/templates/-/save" not in vic.get("/templates").text
+        assert vic.get("/templates/-/save").status_code == 403
+        assert vic.post("/templates/-/save", name="x", document=text).status_code == 403
+
+
+@on_sqlite
+def test_a_job_is_saved_as_a_template_without_what_may_be_secret(
+    here: Serving, max_: Browser
+) -> None:
+    made = bootstrap.jobs(here.settings, here.store, max_.actor(here)).submit(
+        drafts.validated(
+            {
+                "name": "both",
+                "command": "echo {one}\necho 'two'\n",
+                "env": {"MODE": "s3cret"},
+                "target": "emulator",
+                "app_version_id": "v1",
+                "timeout": 30,
+                "labels": {"a": "b"},
+            }
+        )
+    )
+    assert f"/templates/-/save?job={made.id}" in max_.get(f"/jobs/{made.id}").text
+    form = max_.get(f"/templates/-/save?job={made.id}").text
+    assert "s3cret" not in form
+    found = re.search(r"<textarea[^>]*>(.*)</textarea>", form, re.DOTALL)
+    assert found
+    saved = max_.post("/templates/-/save", name="both", document=html.unescape(found[1]))
+    assert saved.status_code == 303, saved.text
+    run = (
+        max_.post("/templates/both", org="acme").headers["location"].removesuffix("?said=submitted")
+    )
+    job = re.search(r'href="(/jobs/\w+)"', max_.get(run).text)
+    assert job
+    page = max_.get(job[1]).text
+    assert html.escape(shlex.quote("echo {one}\necho 'two'\n")) in html.escape(html.unescape(page))
+    assert ("30 s" in page, "emulator" in page, ">a=b<" in page) == (True, True, True)
 
 
 @on_sqlite

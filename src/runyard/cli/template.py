@@ -185,8 +185,8 @@ def _spelled(parameter: Parameter) -> str:
 
 
 def _as_yaml(template: Template) -> str:
-    import yaml
+    from runyard.service import yaml12
 
     about = [f"saved by {template.updated_by or 'nobody'}", f"runs in {template.directory or '?'}"]
-    text: str = yaml.safe_dump(template.document, sort_keys=False, allow_unicode=True, width=100)
-    return "\n".join([*(f"# {printable(line)}" for line in about), text.rstrip()])
+    text = yaml12.dump(template.document).rstrip()
+    return "\n".join([*(f"# {printable(line)}" for line in about), text])

@@ -47,6 +47,16 @@ def read(path: str, stdin: BinaryIO | None = None) -> Document:
         raise invalid(label, str(fault)) from None
 
 
+def written(label: str, text: str) -> Document:
+    """The document that somebody wrote into a form, in JSON or YAML: a short text can have TOML
+    take minutes."""
+    try:
+        value = _json_or(text, [_yaml]) if _is_bracketed(text) else _yaml(text)
+        return Document(label, _Plain(len(text)).value((), value))
+    except Fault as fault:
+        raise invalid(label, str(fault)) from None
+
+
 def plain(label: str, value: Any) -> Any:
     """The same for a value that came from elsewhere, say out of a request."""
     try:
@@ -125,14 +135,22 @@ def _parser(path: str) -> Parser:
 
 def _by_content(text: str) -> Any:
     """JSON begins with a bracket; of what does not, hardly anything is TOML but TOML."""
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            return _json(text)
-        except Fault as fault:
-            if not str(fault).startswith(_NOT_JSON):
-                raise
-            return _first_that_reads(text, [_toml, _yaml], fault)
+    if _is_bracketed(text):
+        return _json_or(text, [_toml, _yaml])
     return _first_that_reads(text, [_toml], None) if _has_toml(text) else _yaml(text)
+
+
+def _is_bracketed(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
+
+
+def _json_or(text: str, others: Iterable[Parser]) -> Any:
+    try:
+        return _json(text)
+    except Fault as fault:
+        if not str(fault).startswith(_NOT_JSON):
+            raise
+        return _first_that_reads(text, others, fault)
 
 
 def _has_toml(text: str) -> bool:

@@ -44,11 +44,13 @@ class Templates:
         *,
         org_id: str | None = None,
         directory: str | None = None,
+        is_new: bool = False,
     ) -> Template:
         """Save a job file, or the fields of one job, under a name, over what has it already.
 
-        Raises ``InvalidRequest`` for a document that could not be run whatever its parameters, and
-        ``Forbidden`` for the name of somebody else's.
+        Raises ``InvalidRequest`` for a document that could not be run whatever its parameters,
+        ``Forbidden`` for the name of somebody else's, and ``Conflict`` for any that is taken if the
+        template ``is_new``.
         """
         self._actor.require_change()
         org = org_to_change(self._actor, org_id, "template")
@@ -61,6 +63,8 @@ class Templates:
 
         def work(tx: Tx) -> TemplateRow:
             if (before := templates.get(tx, org, name)) is not None:
+                if is_new:
+                    raise Conflict(f"there is a template {name!r} already: change that one")
                 require_owner(self._actor, before.created_by)
             audit.note(tx, self._actor, "template.save", f"{org}/{name}")
             return templates.save(tx, org, name, text, directory, self._actor.name)

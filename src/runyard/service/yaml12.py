@@ -74,6 +74,24 @@ def load(text: str, max_depth: int) -> Any:
         raise Invalid(" ".join(str(error).split())) from None
 
 
+def dump(value: Any) -> str:
+    """Plain values as people write them: what has lines, in lines."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        """What is there twice is written twice."""
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar(_STR, text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _sentence(error: yaml.MarkedYAMLError) -> str:
     text = error.problem or error.context or "it cannot be read"
     return _where(error.problem_mark or error.context_mark) + " ".join(text.split())

@@ -17,13 +17,14 @@ from runyard.web.pages import (
     schedules,
     signin,
     submit,
+    template_form,
     templates,
     yard,
 )
 
 PAGES = (
     *(files, signin, overview, batches, jobs, actions, submit),
-    *(templates, schedules, yard, admin, profile, docs),
+    *(template_form, templates, schedules, yard, admin, profile, docs),
 )
 
 

@@ -35,6 +35,7 @@ SAID = {
     "lifted": "The limit is lifted.",
     "added": "The user is added.",
     "changed": "The user is changed.",
+    "saved": "The template is saved.",
     "forgotten": "The template is forgotten; what was run from it stays.",
     "scheduled": "It will run when it is due.",
     "unscheduled": "The schedule is forgotten; what it submitted stays.",
@@ -51,6 +52,7 @@ FILTERS = (
     words.machine,
     words.capitalize_first,
     words.pretty,
+    words.as_yaml,
 )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from runyard.service import yaml12
+
 NOTHING = "\N{EN DASH}"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -85,6 +87,11 @@ def capitalize_first(text: str) -> str:
 def pretty(value: Any) -> str:
     """JSON to be read by people."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def as_yaml(value: Any) -> str:
+    """A document, as people write them."""
+    return yaml12.dump(value)
 
 
 def listed(words: Iterable[str]) -> str:
