@@ -15,7 +15,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from runyard.clock import ManualClock
+from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import StoreError
+from runyard.service.accounts import Accounts
+from runyard.service.credentials import Signer
+from runyard.service.signin import SignIn
 from runyard.store import indexes, migrations, schema, template_tables, user_tables
 from runyard.store.database import Store, Tx
 from runyard.store.upgrade import HEAD, _migrate, current, upgrade
@@ -168,6 +172,65 @@ def test_many_processes_may_upgrade_at_once(empty_url: str) -> None:
     assert sorted(names(claim(store, 10))) == jobs
     assert upgrade(store) is False
     store.close()
+
+
+REVISIONS = [script.revision for script in ScriptDirectory.from_config(scripts()).walk_revisions()]
+
+
+def to(store: Store, revision: str) -> None:
+    def go(tx: Tx) -> None:
+        config = scripts()
+        config.attributes["connection"] = tx.conn
+        step = command.downgrade if revision < (current(tx) or "") else command.upgrade
+        step(config, revision)
+
+    store.write(go)
+
+
+def contents(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables but of those whose rows nobody would miss."""
+    with store.read() as tx:
+        found = {}
+        unmissed = {"alembic_version", "login_failures"}
+        for name in sorted(set(inspect(tx.conn).get_table_names()) - unmissed):
+            rows = tx.conn.execute(text(f"SELECT * FROM {name}")).mappings()
+            found[name] = sorted((dict(row) for row in rows), key=str)
+    return found
+
+
+def fill(store: Store) -> None:
+    """Something of everything that people would miss."""
+    submit(store, "a", new("b", needs=[0], labels={"x": "y"}), batch="b-1")
+    run_next(store)
+    submit(store, new("c", org_id="acme", app_version_id="1.0", target="emulator"))
+    claim(store)
+    accounts = Accounts(store, Actor("operator"))
+    accounts.add("ada", Role.ADMIN, "acme", "correct horse")
+    accounts.create_token("ci", TokenScope.FULL, user="ada")
+    sign_in = SignIn(store, Signer((b"key" * 20,)))
+    sign_in.by_link(accounts.login_link("ada"), "127.0.0.1")
+    accounts.login_link("ada")
+
+
+@pytest.mark.parametrize("revision", REVISIONS[1:])
+def test_what_a_database_holds_outlives_each_migration(empty_store: Store, revision: str) -> None:
+    store = empty_store
+    upgrade(store)
+    fill(store)
+    wanted = contents(store)
+    to(store, revision)
+    before = contents(store)
+    assert upgrade(store) is True
+    assert version(store) == HEAD
+    after = contents(store)
+    assert before["jobs"]
+    for table, rows in before.items():
+        assert len(after[table]) == len(rows) == len(wanted[table])
+        for row, now in zip(rows, after[table], strict=True):
+            same = row.keys() & now.keys()
+            assert {name: row[name] for name in same} == {name: now[name] for name in same}
+    submit(store, "again")
+    assert "again" in names(claim(store, 10))
 
 
 def test_a_filled_database_goes_down_and_up_again(empty_store: Store) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect
 
 from runyard.config import Settings
 from runyard.domain.user import Role
@@ -16,6 +17,7 @@ from tests.store.conftest import (
     sqlite_template,
     store_url,
 )
+from tests.support.chromium import PATIENCE, launched
 from tests.support.hashing import quick_hashes
 from tests.support.serving import Serving, serving
 
@@ -26,6 +28,14 @@ __all__ = [
     "sqlite_template",
     "store_url",
 ]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests; each has profiles of its own."""
+    expect.set_options(timeout=PATIENCE)
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture

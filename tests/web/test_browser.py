@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from runyard.domain.user import Role
 from runyard.service.jobs import Jobs
 from tests.store.support import on_sqlite
 from tests.support.chromium import (
-    PATIENCE,
     SCREENSHOTS,
     check,
     faults,
-    launched,
     opened,
     sign_in,
 )
@@ -39,14 +36,6 @@ COLOURED = (
     r"printf '\033[1;32mok\033[0m one <script>alert(1)</script>\n\033[31mnot ok\033[0m two\n' >&2;"
     r" printf 'bar 10%%\rbar 99%%\n\000\033]0;title\007'; exit 3"
 )
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each has profiles of its own."""
-    expect.set_options(timeout=PATIENCE)
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture

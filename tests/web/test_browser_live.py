@@ -13,19 +13,11 @@ from runyard.domain.user import Role
 from runyard.service import drafts
 from runyard.service.jobs import Jobs
 from tests.store.support import on_sqlite
-from tests.support.chromium import PATIENCE, check, launched, opened, sign_in
+from tests.support.chromium import check, opened, sign_in
 from tests.support.serving import PASSWORD, Serving, serving
 from tests.support.working import WorkerProcess
 
 pytestmark = on_sqlite
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each has profiles of its own."""
-    expect.set_options(timeout=PATIENCE)
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture

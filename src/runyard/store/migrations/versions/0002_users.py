@@ -31,9 +31,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.CheckConstraint(
-            "kind IN ('user', 'address', 'pair')", name=op.f("ck_login_failures_kind")
-        ),
+        sa.CheckConstraint("kind IN ('user', 'address')", name=op.f("ck_login_failures_kind")),
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_login_failures")),
     )
     op.create_table(
@@ -92,9 +90,9 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("user_id", Seq, nullable=False),
         sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("previous", sa.String(), nullable=True),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
-        sa.Column("renewed_at", sa.Double(), nullable=True),
         sa.Column("expires_at", sa.Double(), nullable=False),
         sa.Column("revoked_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(
