@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from runyard import bootstrap
 from runyard.domain.job import State
 from runyard.domain.user import Role
+from runyard.policy.fits import Scope
 from runyard.service.jobs import Jobs
 from tests.store.support import on_sqlite
 from tests.support.chromium import (
@@ -53,6 +54,9 @@ def worker(here: Serving) -> WorkerProcess:
 
 def submit(page: Page, command: str, name: str, *, each_line: bool = False) -> str:
     """Through the form; the path of what was made."""
+    menu = page.get_by_role("button", name="Menu")
+    if menu.is_visible():
+        menu.click()
     page.get_by_role("link", name="Submit", exact=True).click()
     page.get_by_label("Command").fill(command)
     page.get_by_label("Name").fill(name)
@@ -230,6 +234,31 @@ def test_a_question_is_seen_whole(chromium: Browser, here: Serving, width: int) 
         check(page)
 
 
+def test_a_narrow_screen_has_a_menu(chromium: Browser, here: Serving) -> None:
+    here.user("ada", Role.ADMIN)
+    with opened(chromium, here.url, 390) as page:
+        sign_in(page, "ada", PASSWORD)
+        menu, audit = (
+            page.get_by_role("button", name="Menu"),
+            page.get_by_role("link", name="Audit"),
+        )
+        expect(audit).to_be_hidden()
+        menu.click()
+        expect(audit).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        _shoot(page, "menu", 390)
+        page.keyboard.press("Escape")
+        expect(audit).to_be_hidden()
+        expect(menu).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Overview")).to_be_focused()
+        audit.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Audit")
+        expect(audit).to_be_hidden()
+
+
 def test_what_is_wrong_with_a_page_is_found(chromium: Browser, here: Serving) -> None:
     with opened(chromium, here.url) as page:
         page.goto("/login")
@@ -283,6 +312,13 @@ def seeded(here: Serving) -> dict[str, str]:
     named = jobs.submit_batch(
         [spec("true", "longer_" * 40)], name="a_batch_" * 30, org_id="org-" * 15
     )
+    yard = bootstrap.yardmaster(here.settings, here.store)
+    yard.pause(Scope.TARGET, "laboratory")
+    jobs.submit_batch(
+        [{"name": f"measure {n}", "command": "true", "target": "laboratory"} for n in "abc"]
+    )
+    yard.change_limit(Scope.ORG, "default", {"running": 40, "waiting": 5000})
+    yard.change_limit(Scope.USER, "*", {"waiting": 100_000})
     parameters = {"build": None, "suite": {"default": "all", "description": "which tests"}}
     templates.save("night", {"arguments": "run {suite} {build}", "parameters": parameters})
     bootstrap.schedules(here.settings, here.store).add(

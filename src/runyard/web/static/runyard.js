@@ -185,10 +185,8 @@
     if (said) { const text = said.textContent; said.textContent = ""; setTimeout(() => { said.textContent = text; }, 100); }
   }
 
-  const current = $(".side nav [aria-current]"); // on a narrow screen the menu is a line that scrolls
-  if (current) current.scrollIntoView({ block: "nearest", inline: "center" });
   const box = $(".graph .box.failed") || $(".graph .box.running"); // what one came for
-  if (box) $("#graph").scrollLeft = Number(box.getAttribute("x")) - $("#graph").clientWidth / 2;
+  if (box) $("#graph").scrollLeft = Number(box.getAttribute("x")) + Number(box.getAttribute("width")) / 2 - $("#graph").clientWidth / 2;
   listen();
   tick();
 })();
