@@ -370,5 +370,5 @@ def test_a_password_is_changed_by_who_knows_it(here: Serving) -> None:
 def test_the_api_is_described_to_anybody(here: Serving) -> None:
     with browser(here.url) as nobody:
         page = nobody.get("/docs").text
-    for part in ("/api/v1/job-batches/{batch_id}", "A quota is used up", 'id="JobSpec"'):
+    for part in ("/api/v1/job-batches/{batch_id}", "A quota is used up", 'id="NewJob"'):
         assert part in page
