@@ -1,13 +1,16 @@
-"""Deletes what ended longer ago than the retention, rows first, then logs."""
+"""Deletes what ended longer ago than the retention, rows first, then logs; and the queues and
+groups of which nothing is left, as each run and each build leaves some behind."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from runyard.execution import logs
 from runyard.store import users
 from runyard.store.database import Store, Tx
-from runyard.store.prune import Pruned, prune
+from runyard.store.prune import CHUNK, Pruned, bury, dead, prune
+from runyard.store.schema import groups, queues
 
 INTERVAL = 600.0
 
@@ -30,4 +33,16 @@ class Pruner:
         pruned = self._store.write(work, relaxed=True)
         for job_id in pruned.job_ids:
             logs.delete(self._logs, job_id)
-        return 0.0 if pruned.may_be_more else None
+        return 0.0 if self._bury_some() or pruned.may_be_more else None
+
+    def _bury_some(self) -> bool:
+        """Delete dead queues and groups; True when there may be more."""
+        may_be_more = False
+        for table in (queues, groups):
+            with self._store.read() as tx:
+                cutoff = tx.now - self._retention
+                ids = dead(tx, table, cutoff)
+            if ids:
+                buried = self._store.write(partial(bury, table=table, ids=ids, cutoff=cutoff))
+                may_be_more = may_be_more or buried == CHUNK
+        return may_be_more

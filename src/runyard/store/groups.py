@@ -14,6 +14,7 @@ from runyard.errors import NotFound
 from runyard.store import health, tallies
 from runyard.store.database import Tx
 from runyard.store.schema import IN_ORDER, groups, in_state, job_specs, jobs, pauses, queues
+from runyard.store.statement import kept
 
 MEMBERS = 20  # jobs shown of one group
 
@@ -111,7 +112,9 @@ def _members(tx: Tx, group: int) -> list[Member]:
 def must_be(tx: Tx, group: str) -> None:
     """Raises ``NotFound`` unless there is a group of that number."""
     number = int(group) if group.isascii() and group.isdigit() and len(group) < 16 else -1
-    if not tx.conn.execute(select(groups.c.id).filter_by(id=number)).first():
+    known = select(groups.c.id).filter_by(id=number)
+    # It is about to be named by its number, so it must not be pruned meanwhile.
+    if not tx.conn.execute(kept(known, groups)).first():
         raise missing(group)
 
 

@@ -13,6 +13,7 @@ from runyard.domain.slot import SlotState
 from runyard.errors import NotFound
 from runyard.store.database import Tx
 from runyard.store.schema import groups, slots, workers
+from runyard.store.statement import Statement, kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,10 @@ def save(tx: Tx, worker: str, changes: Iterable[SlotChange]) -> None:
     """Write what a worker has to say of its slots."""
     for change in changes:
         of_slot = update(slots).where(slots.c.worker == worker, slots.c.name == change.name)
-        values = {"group_id": change.group_id, "failures": json.dumps(change.failures)}
+        # A worker that was taken for dead may remember a group that was pruned since.
+        found = change.group_id and _GROUP.rows(tx, group=change.group_id)
+        group = change.group_id if found else None
+        values = {"group_id": group, "failures": json.dumps(change.failures)}
         tx.conn.execute(of_slot.values(values))
         if change.quarantined is not None:
             # One that somebody drains stays so, whatever its health.
@@ -43,10 +47,11 @@ def save(tx: Tx, worker: str, changes: Iterable[SlotChange]) -> None:
                     state=new.value, since=tx.now, reason=change.reason
                 )
             )
-        if change.installed and change.group_id is not None:
-            tx.conn.execute(_INSTALLED, {"group": change.group_id})
+        if change.installed and group is not None:
+            tx.conn.execute(_INSTALLED, {"group": group})
 
 
+_GROUP = Statement(kept(select(groups.c.id).where(groups.c.id == bindparam("group")), groups))
 _INSTALLED = (
     update(groups).where(groups.c.id == bindparam("group")).values(installs=groups.c.installs + 1)
 )

@@ -1,4 +1,4 @@
-"""Partial indexes of the hot table: each holds only the jobs of one state.
+"""Indexes of the hot table, most of them partial: each holds only the jobs of one state.
 
 Apart from the tables, and imported by migrations only: naming PostgreSQL's options makes
 SQLAlchemy load that dialect, which every command on SQLite would wait for.
@@ -45,6 +45,8 @@ Index(
     sqlite_where=text("state = 'running'"),
     postgresql_where=text("state = 'running'"),
 )
+# To tell a queue that nothing is left of from others, of which there may be as many.
+Index("ix_jobs_queue_id", jobs.c.queue_id)
 Index(
     "ix_jobs_batch_seq",
     jobs.c.batch_seq,

@@ -1,4 +1,5 @@
-"""Prune and purge: delete what ended long ago, or what somebody wants gone."""
+"""Prune and purge: delete what ended long ago, what nothing is left of, or what somebody wants
+gone."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import Row, String, Table, bindparam, cast, delete, func, select
 
 from runyard.domain.job import FINAL
 from runyard.errors import Conflict
+from runyard.policy.fits import Scope
 from runyard.store.database import Tx
 from runyard.store.resolve import chunks
 from runyard.store.schema import (
@@ -17,8 +19,13 @@ from runyard.store.schema import (
     dependencies,
     durations,
     events,
+    groups,
     idempotency_keys,
     jobs,
+    pauses,
+    queues,
+    slots,
+    tallies,
 )
 from runyard.store.views import members_of
 
@@ -70,6 +77,42 @@ def prune(tx: Tx, cutoff: float) -> Pruned:
     tx.conn.execute(delete(batches).where(batches.c.finished_at < cutoff, ~member.exists()))
     tx.conn.execute(delete(durations).where(durations.c.updated_at < cutoff))
     return Pruned([row.id for row in rows])
+
+
+# A submission may be about to use a queue or a group just now. It locks what it has found, so that
+# neither is deleted under it: who comes second waits, and finds it gone or in use.
+_DEAD_QUEUE = (
+    ~select(jobs.c.seq).where(jobs.c.queue_id == queues.c.id).exists(),
+    ~select(tallies.c.id).where(tallies.c.queue_id == queues.c.id).exists(),
+)
+_DEAD_GROUP = (
+    groups.c.folded_at < bindparam("cutoff"),
+    ~select(queues.c.id).where(queues.c.group_id == groups.c.id).exists(),
+    ~select(slots.c.name).where(slots.c.group_id == groups.c.id).exists(),
+    ~select(pauses.c.name)
+    .where(pauses.c.kind == Scope.GROUP.value, pauses.c.name == cast(groups.c.id, String))
+    .exists(),
+)
+_DEAD = {queues: _DEAD_QUEUE, groups: _DEAD_GROUP}
+
+
+def dead(tx: Tx, table: Table, cutoff: float) -> Sequence[int]:
+    """The ids of some queues of which no job is left, or of some groups of which no queue is, that
+    no slot holds, that are not paused, and of which nothing moved since ``cutoff``. To be found
+    without keeping anybody waiting, since all have to be looked at."""
+    query = select(table.c.id).where(*_DEAD[table]).order_by(table.c.id).limit(CHUNK)
+    return tx.conn.execute(query, {"cutoff": cutoff}).scalars().all()
+
+
+def bury(tx: Tx, table: Table, ids: Sequence[int], cutoff: float) -> int:
+    """Delete those of these queues or groups that are still dead; returns how many they were."""
+    locked = select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id)
+    mine = tx.conn.execute(tx.dialect.lock_free(locked)).scalars().all()
+    if not mine:
+        return 0
+    # Looked at anew, as they are now that nobody else can use them.
+    query = delete(table).where(table.c.id.in_(mine), *_DEAD[table])
+    return tx.conn.execute(query, {"cutoff": cutoff}).rowcount
 
 
 def purge(tx: Tx, seqs: Sequence[int]) -> list[str]:

@@ -56,7 +56,7 @@ def one_of(column: str, values: type[StrEnum]) -> str:
 # Jobs of one (org, target, app version) share an install. A pool is a set of groups kept for one
 # worker (a foreground run); "" is open to all. "" as app_version_id means none: such a group is
 # a lane. ``queued`` and ``work`` (expected seconds of what is queued) lack the tallies that are
-# not folded in yet; ``installs`` and ``started`` count for ever.
+# not folded in yet; ``installs`` and ``started`` count for as long as the group is there.
 groups = Table(
     "groups",
     metadata,
@@ -70,8 +70,11 @@ groups = Table(
     Column("started", Integer, nullable=False, server_default="0"),
     Column("installs", Integer, nullable=False, server_default="0"),
     Column("folded", Integer, nullable=False, server_default="0"),  # the number of the last fold
+    Column("folded_at", Double, nullable=False, server_default="0"),
     UniqueConstraint("pool", "org_id", "target", "app_version_id"),
     Index("ix_groups_folded", "folded"),
+    # A number is never given twice: workers and pauses name groups by it.
+    sqlite_autoincrement=True,
 )
 
 # The jobs of a group that share submitter, limit and priority: they all may start or all may not,
@@ -85,6 +88,7 @@ queues = Table(
     Column("limit_key", String, nullable=False),  # "" for none
     Column("priority", Integer, nullable=False),
     UniqueConstraint("group_id", "submitted_by", "limit_key", "priority"),
+    sqlite_autoincrement=True,  # as of groups
 )
 
 # What transactions changed of groups and of usage, folded into both by the promoter: a row that

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, String, bindparam
+from sqlalchemy import ColumnElement, Connection, Select, String, Table, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
@@ -80,6 +80,12 @@ class Statement:
         order = list(compiled.positiontup or ())
         pick = itemgetter(*order) if len(order) > 1 else lambda given: tuple(map(given.get, order))
         return str(compiled), lambda given: pick({**constants, **given})
+
+
+def kept(query: Select[Any], table: Table) -> Select[Any]:
+    """The same query; what it finds of ``table`` cannot be deleted until the transaction ends. Any
+    number may keep a row at once. SQLite, which has one writer, ignores it."""
+    return query.with_for_update(read=True, key_share=True, of=table)
 
 
 class instant(ColumnElement[float]):  # noqa: N801

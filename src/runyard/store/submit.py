@@ -29,7 +29,7 @@ from runyard.store.schema import (
     jobs,
     queues,
 )
-from runyard.store.statement import Statement
+from runyard.store.statement import Statement, kept
 from runyard.store.tallies import Change
 
 FEW = 20  # jobs up to which single INSERTs are quicker than a COPY, which cannot be prepared
@@ -289,10 +289,9 @@ def queue_of(tx: Tx, group_id: int, submitted_by: str, limit_key: str, priority:
 
 def _id_of(tx: Tx, table: Table, values: dict[str, Any]) -> int:
     query = _IDS[table]
-    found = query.rows(tx, **values)
-    if not found:
+    while not (found := query.rows(tx, **values)):
+        # Unless somebody else does; and what they made, the pruner may have deleted since.
         tx.dialect.insert_missing(tx.conn, table, values)
-        found = query.rows(tx, **values)
     return int(found[0].id)
 
 
@@ -301,8 +300,9 @@ _OF_GROUP = ("submitted_by", "limit_key", "priority")
 
 
 def _by(table: Table, *columns: str) -> Select[Any]:
-    """The id of the row with these values."""
-    return select(table.c.id).where(*(table.c[name] == bindparam(name) for name in columns))
+    """The id of the row with these values, which is not pruned before a job refers to it."""
+    query = select(table.c.id).where(*(table.c[name] == bindparam(name) for name in columns))
+    return kept(query, table)
 
 
 _IDS = {

@@ -140,7 +140,7 @@ def fold(tx: Tx) -> int:
         count = counts.setdefault((queue.org_id, queue.submitted_by), Counter())
         count.update({name: getattr(row, name) for name in COUNTED})
     # In order, so that two that fold at once cannot wait for each other.
-    number = {"number": last + 1}
+    number = {"number": last + 1, "at": tx.now}
     tx.conn.execute(_ADD, [of_groups[group] | number for group in sorted(of_groups)])
     tx.conn.execute(update(cursors).filter_by(name=_FOLDS).values(seq=last + 1))
     for key, seconds in sorted(used.items()):
@@ -168,6 +168,7 @@ _ADD = (
         work=groups.c.work + bindparam("d_work"),
         started=groups.c.started + bindparam("d_started"),
         folded=bindparam("number"),
+        folded_at=bindparam("at"),
     )
 )
 

@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("started", sa.Integer(), server_default="0", nullable=False),
         sa.Column("installs", sa.Integer(), server_default="0", nullable=False),
         sa.Column("folded", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("folded_at", sa.Double(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_groups")),
         sa.UniqueConstraint(
             "pool",
@@ -87,6 +88,7 @@ def upgrade() -> None:
             "app_version_id",
             name=op.f("uq_groups_pool_org_id_target_app_version_id"),
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_groups_folded", "groups", ["folded"])
     op.create_table(
@@ -154,6 +156,7 @@ def upgrade() -> None:
             "priority",
             name=op.f("uq_queues_group_id_submitted_by_limit_key_priority"),
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "slots",
@@ -263,6 +266,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
     )
+    op.create_index("ix_jobs_queue_id", "jobs", ["queue_id"], unique=False)
     op.create_index(
         "ix_jobs_batch_seq",
         "jobs",
