@@ -15,6 +15,7 @@ from runyard.domain.user import Role
 from runyard.service import drafts, lookout
 from runyard.store import registry
 from runyard.store.registry import WorkerInfo
+from runyard.web.pages import templates as template_pages
 from tests.store.support import on_sqlite
 from tests.support.browsing import Browser, browser
 from tests.support.serving import PASSWORD, Serving
@@ -124,7 +125,15 @@ def test_groups_and_targets_are_paused(ada: Browser, max_: Browser) -> None:
     ada.post("/pauses/lift", scope="group", name=group[1])
     ada.post("/pauses/lift", scope="target", name="emulator")
     assert max_.get("/groups").text.count('class="state paused"') == 0
-    assert ada.post(f"/groups/{group[1]}/cancel").status_code == 303
+    cancel = f"/groups/{group[1]}/cancel"
+    assert (
+        f'action="{cancel}"' in ada.get("/groups").text,
+        cancel in max_.get("/groups").text,
+    ) == (
+        True,
+        False,
+    )
+    assert ada.post(cancel).status_code == 303
     assert "next: first" not in ada.get("/groups").text
 
 
@@ -221,6 +230,23 @@ def test_a_job_is_saved_as_a_template_without_what_may_be_secret(
     page = max_.get(job[1]).text
     assert html.escape(shlex.quote("echo {one}\necho 'two'\n")) in html.escape(html.unescape(page))
     assert ("30 s" in page, "emulator" in page, ">a=b<" in page) == (True, True, True)
+
+
+@on_sqlite
+def test_templates_and_schedules_are_paged(
+    here: Serving, max_: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template_pages, "LONG", 2)
+    who = max_.actor(here)
+    for n in range(3):
+        bootstrap.templates(here.settings, here.store, who).save(f"t{n}", {"command": "true"})
+        bootstrap.schedules(here.settings, here.store, who).add(f"s{n}", "t0", "0 2 * * *")
+    first = max_.get("/templates").text
+    links = re.findall(r'rel="next" href="([^"]+)"', first)
+    assert links == ["?cursor=acme%2Ft1", "?after=acme%2Fs1"]
+    assert ("/templates/t2?" in first, ">s2<" in first) == (False, False)
+    assert "/templates/t2?" in max_.get(f"/templates{links[0]}").text
+    assert ">s2<" in max_.get(f"/templates{links[1]}").text
 
 
 @on_sqlite

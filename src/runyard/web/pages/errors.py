@@ -16,6 +16,7 @@ from runyard.web import faults, guards
 from runyard.web.callers import COOKIE, SAFE_METHODS
 from runyard.web.pages import render
 from runyard.web.pages.visit import Visit, local_path, visitor
+from runyard.web.pages.words import capitalize_first
 
 OF_PROGRAMS = ("/api/", "/openapi.json", "/debug/")
 HEADINGS = {
@@ -94,7 +95,6 @@ def _page(
 ) -> Response:
     heading = HEADINGS.get(status, "That did not work")
     visit = _who(request) if status < 500 else None
-    sentence = text[:1].upper() + text[1:]
     answer = render.html(
         request,
         "error.html",
@@ -102,7 +102,7 @@ def _page(
         visit=visit,
         actor=visit.actor if visit else None,
         heading=heading,
-        text=sentence,
+        text=capitalize_first(text),
         code=status,
         back=_back(request),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
-from runyard.domain.timetable import Missed, Overlap
+from runyard.domain.template import Template
+from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.errors import Conflict, InvalidRequest, LimitReached
 from runyard.web.faults import status_of
 from runyard.web.live import in_thread
@@ -36,23 +38,32 @@ OVERLAP = {
 
 
 @router.get("")
-def templates(visit: Visitor, cursor: Text | None = None) -> Response:
-    """Those that may be seen, by org and name."""
-    after = None
-    if cursor:
-        org, _, name = cursor.rpartition("/")
-        after = (org, name)
-    found = visit.place.templates(visit.actor).page(LONG + 1, after)
-    shown = found[:LONG]
+def templates(visit: Visitor, cursor: Text = "", after: Text = "") -> Response:
+    """Those that may be seen, by org and name, and behind ``after`` so the schedules."""
+    found = visit.place.templates(visit.actor).page(LONG + 1, _place_of(cursor))
+    schedules = visit.place.schedules(visit.actor).page(LONG + 1, _place_of(after))
     return render.page(
         visit,
         "templates.html",
-        templates=shown,
-        next=f"{shown[-1].org_id}/{shown[-1].name}" if len(found) > LONG else None,
+        templates=found[:LONG],
+        next=_cursor(found),
         cursor=cursor,
-        schedules=visit.place.schedules(visit.actor).page(LONG),
+        schedules=schedules[:LONG],
+        next_schedule=_cursor(schedules),
+        after=after,
         events="/api/v1/events",
     )
+
+
+def _place_of(cursor: str) -> tuple[str, str]:
+    org, _, name = cursor.rpartition("/")
+    return org, name
+
+
+def _cursor(found: Sequence[Template | Schedule]) -> str | None:
+    """Where the next page begins, if there is one."""
+    last = found[LONG - 1] if len(found) > LONG else None
+    return f"{last.org_id}/{last.name}" if last else None
 
 
 @router.get("/{name}")
