@@ -26,6 +26,7 @@ NAMES = (
     "startup",
     "affinity",
     "api",
+    "pages",
 )
 
 

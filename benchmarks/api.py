@@ -1,6 +1,6 @@
 """How soon does the API answer, with a long history and with many clients?
 
-The server is ``runyard api``, a process of its own; the clients are in this one. Figures with a
+The clients are in this process. Figures with a
 million jobs stand beside the same with ten thousand, measured in turn.
 """
 
@@ -8,32 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
 from statistics import median
 
 from benchmarks import http
-from benchmarks.filled import ORGS, fill
+from benchmarks.served import Api, served
 from benchmarks.support import (
     DATABASES,
     TIMES,
     Bench,
     Figure,
-    Place,
     alternate,
     p95,
-    program,
     ratio,
     say,
-    seconds,
 )
-from runyard import bootstrap
-from runyard.domain.user import Role, TokenScope
 
 SMALL, LARGE = 10_000, 1_000_000
 CLIENTS = 20
@@ -49,59 +42,13 @@ LINE_MS = 500.0
 FALL = 0.8  # of the submits per second without listeners
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
-    """A running server."""
-
-    place: Place
-    port: int
-    token: str
-    cookie: str
-    some_job: str
-
-    def p95(self, path: str, clients: int, each: int) -> float:
-        """Milliseconds that 95 of 100 answers do not exceed."""
-        return p95(self._ask(clients, each, ("GET", path, None))) * 1000
-
-    def submits(self, each: int) -> float:
-        """Jobs per second that many clients submit one by one."""
-        began = time.perf_counter()
-        self._ask(CLIENTS, each, ("POST", "/api/v1/jobs", {"command": ["true"]}))
-        return CLIENTS * each / (time.perf_counter() - began)
-
-    @contextmanager
-    def worker(self) -> Iterator[None]:
-        """A worker on the same home, which first works off what waits."""
-        process = subprocess.Popen(
-            [program("runyard"), "worker", "--slots", "2"],
-            env=self.place.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()
-
-    def batch(self) -> float:
-        """Milliseconds to accept a batch."""
-        jobs = [{"name": f"test-{n}", "command": ["pytest", f"t{n}.py"]} for n in range(BATCH)]
-        return self._ask(1, 1, ("POST", "/api/v1/job-batches", {"jobs": jobs}))[0] * 1000
-
-    def _ask(self, clients: int, each: int, request: http.Request) -> list[float]:
-        return asyncio.run(
-            http.latencies(self.port, self.token, clients, each, lambda _: request, self.cookie)
-        )
-
-
 def run(bench: Bench) -> Iterator[Figure]:
     """Reading with a small and a large history, then writing and listening."""
     large = bench.size(LARGE, LARGE // 10)
     for kind in DATABASES:
         with ExitStack() as stack:
-            few = stack.enter_context(_api(bench, kind, SMALL))
-            many = stack.enter_context(_api(bench, kind, large))
+            few = stack.enter_context(served(bench, kind, SMALL))
+            many = stack.enter_context(served(bench, kind, large))
             yield from _reading(bench, kind, few, many, large)
             yield from _writing(bench, kind, many)
             yield from _listening(bench, kind, many)
@@ -138,12 +85,25 @@ def _reading(bench: Bench, kind: str, few: Api, many: Api, large: int) -> Iterat
             )
 
 
+def _batch(api: Api) -> float:
+    """Milliseconds to accept a batch."""
+    jobs = [{"name": f"test-{n}", "command": ["pytest", f"t{n}.py"]} for n in range(BATCH)]
+    return api.ask(1, 1, ("POST", "/api/v1/job-batches", {"jobs": jobs}))[0] * 1000
+
+
+def _submits(api: Api, each: int) -> float:
+    """Jobs per second that many clients submit one by one."""
+    began = time.perf_counter()
+    api.ask(CLIENTS, each, ("POST", "/api/v1/jobs", {"command": ["true"]}))
+    return CLIENTS * each / (time.perf_counter() - began)
+
+
 def _writing(bench: Bench, kind: str, api: Api) -> Iterator[Figure]:
-    api.batch()
-    took = median(api.batch() for _ in range(bench.size(7, 3)))
+    _batch(api)
+    took = median(_batch(api) for _ in range(bench.size(7, 3)))
     yield Figure(f"api batch of {BATCH:,} {kind}", took, "ms", BATCH_MS, less_is_better=True)
     each = bench.size(50, 20)
-    speed = median(api.submits(each) for _ in range(bench.size(5, 3)))
+    speed = median(_submits(api, each) for _ in range(bench.size(5, 3)))
     yield Figure(f"api submits {kind}", speed, "jobs/s", SUBMITS, beside=f"{CLIENTS} clients")
 
 
@@ -153,7 +113,7 @@ def _listening(bench: Bench, kind: str, api: Api) -> Iterator[Figure]:
     quiet: list[float] = []
     loud: list[float] = []
     for _ in range(bench.size(3, 2)):
-        quiet.append(api.submits(each))
+        quiet.append(_submits(api, each))
         late, speed = asyncio.run(_listen(api, each))
         reached += late
         loud.append(speed)
@@ -268,35 +228,3 @@ async def _follow(api: Api, length: float) -> list[float]:
             late += [came - float(one[:17]) for one in lines[:: max(1, len(lines) // 20)]]
     connection.close()
     return late
-
-
-@contextmanager
-def _api(bench: Bench, kind: str, count: int) -> Iterator[Api]:
-    with bench.place(kind) as place:
-        store = bootstrap.open_store(place.settings)
-        accounts = bootstrap.accounts(place.settings, store)
-        accounts.add("bench", Role.ADMIN, ORGS[0])
-        _, token = accounts.create_token("bench", TokenScope.FULL, user="bench")
-        link = accounts.login_link("bench")
-        cookie = bootstrap.sign_in(place.settings, store).by_link(link, "bench").refresh_token
-        ids: list[str] = []
-        taken = seconds(lambda: ids.append(fill(store, count)))
-        store.close()
-        say(f"{kind}: {count:,} jobs saved in {taken:.0f} s")
-        with _server(place) as port:
-            yield Api(place, port, token, cookie, ids[0])
-
-
-@contextmanager
-def _server(place: Place) -> Iterator[int]:
-    process = subprocess.Popen(
-        [program("runyard"), "api", "--port", "0", "--json"],
-        env=place.environment,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
-    finally:
-        process.terminate()
-        process.wait()
