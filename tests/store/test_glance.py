@@ -85,14 +85,15 @@ def test_a_batch_with_dependencies_is_a_graph(store: Store) -> None:
         graph, plain = (views.batch_seq_of(tx, name) for name in ("b-g", "b-p"))
         assert spans.has_graph(tx, graph)
         assert not spans.has_graph(tx, plain)
-        states = spans.states(tx, graph, 10)
-        nodes = spans.nodes(tx, states, spans.needs(tx, graph, states))
+        members = spans.members(tx, graph, 10)
+        nodes = spans.nodes(tx, members, spans.needs(tx, graph, members))
         assert [node.name for node in nodes] == ["compile", "lint", "pack"]
         assert nodes[2].seq == pack
         assert sorted(nodes[2].needs) == [compile_, compile_ + 1]
         assert nodes[2].state is State.BLOCKED
-        some = spans.states(tx, graph, 2)
-        assert list(some) == [compile_, compile_ + 1]
+        assert spans.members(tx, graph, 10, State.BLOCKED) == [pack]
+        some = spans.members(tx, graph, 2)
+        assert some == [compile_, compile_ + 1]
         assert spans.needs(tx, graph, some) == {}
         assert [node.needs for node in spans.nodes(tx, [pack], {pack: [compile_]})] == [[]]
-        assert spans.states(tx, 999, 10) == {}
+        assert spans.members(tx, 999, 10) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runyard.domain import graph
@@ -98,23 +98,24 @@ class Lookout:
         to what failed, or else to what runs."""
         with self._store.read() as tx:
             batch = self._batch(tx, batch_id)
-            states = spans.states(tx, batch, MOST_MEMBERS)
-            needs = spans.needs(tx, batch, states.keys())
-            start, word = self._start(tx, states, job_id)
-            order = list(dict.fromkeys([*start, *states]))
+            members = spans.members(tx, batch, MOST_MEMBERS)
+            needs = spans.needs(tx, batch, set(members))
+            start, word = self._start(tx, batch, members, job_id)
+            order = list(dict.fromkeys([*start, *members]))
             chosen = graph.nearest(order, len(start), needs, MOST_NODES)
-            return Sketch(spans.nodes(tx, chosen, needs), word if len(chosen) < len(states) else "")
+            is_whole = len(chosen) == len(members)
+            return Sketch(spans.nodes(tx, chosen, needs), "" if is_whole else word)
 
     def _start(
-        self, tx: Tx, states: Mapping[int, State], job_id: str | None
-    ) -> tuple[list[int], str]:
+        self, tx: Tx, batch: int, members: Sequence[int], job_id: str | None
+    ) -> tuple[Sequence[int], str]:
         """What a part of a graph is drawn around, and what that is called."""
-        if job_id and (seq := views.seq_of(tx, job_id, self._sees)) in states:
+        if job_id and (seq := views.seq_of(tx, job_id, self._sees)) in members:
             return [seq], views.get(tx, seq).name
         for state, word in ((State.FAILED, "what failed"), (State.RUNNING, "what runs")):
-            if found := [seq for seq, one in states.items() if one is state]:
+            if found := spans.members(tx, batch, MOST_NODES, state):
                 return found, word
-        return [next(iter(states))] if states else [], "the first"
+        return members[:1], "the first"
 
     def asked(self, job_id: str, *, to_repeat: bool = False) -> JobSpec:
         """What was asked for when a job was submitted. What its variables hold may be secret: it

@@ -139,11 +139,12 @@ def has_graph(tx: Tx, batch_seq: int) -> bool:
     return tx.conn.execute(_edges(batch_seq).limit(1)).first() is not None
 
 
-def states(tx: Tx, batch_seq: int, limit: int) -> dict[int, State]:
-    """The keys of the first members of a batch with their states, in order of submission."""
-    query = select(jobs.c.seq, jobs.c.state).where(jobs.c.batch_seq == batch_seq)
-    rows = tx.conn.execute(query.order_by(jobs.c.seq).limit(limit))
-    return {row.seq: State(row.state) for row in rows}
+def members(tx: Tx, batch_seq: int, limit: int, state: State | None = None) -> list[int]:
+    """The keys of the first members of a batch, or of those in a state, in order of submission."""
+    query = select(jobs.c.seq).where(jobs.c.batch_seq == batch_seq)
+    if state is not None:
+        query = query.where(in_state(state))
+    return list(tx.conn.execute(query.order_by(jobs.c.seq).limit(limit)).scalars())
 
 
 def needs(tx: Tx, batch_seq: int, among: Collection[int]) -> dict[int, list[int]]:
