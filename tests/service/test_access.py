@@ -9,7 +9,7 @@ import pytest
 
 from runyard.config import Home
 from runyard.domain.job import Job, JobSpec, State
-from runyard.domain.listing import BatchFilter, JobFilter
+from runyard.domain.listing import AuditFilter, BatchFilter, JobFilter
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Forbidden, LimitReached, NotFound
 from runyard.policy.fits import Scope
@@ -217,7 +217,7 @@ def test_every_change_is_on_record(house: House, job: Job) -> None:
     house.jobs(MAX).cancel([job.id])
     house.yard(ADMIN).pause(Scope.ORG, "acme")
     with house.store.read() as tx:
-        entries = audit.page(tx, None, None, 10, None)
+        entries = audit.page(tx, AuditFilter(), 10, None)
     assert [(entry.actor, entry.action, entry.subject) for entry in entries] == [
         ("ada", "pause", "org acme"),
         ("max", "cancel", job.id),

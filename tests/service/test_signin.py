@@ -11,6 +11,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from runyard.clock import ManualClock
+from runyard.domain.listing import AuditFilter
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Conflict, Forbidden, InvalidRequest, LimitReached, NotAuthenticated
 from runyard.service import credentials
@@ -202,7 +203,7 @@ def test_a_secret_used_later_again_ends_the_session(
             sign_in.renew(token, HERE)
     with pytest.raises(NotAuthenticated):
         sign_in.bearer(second.access_token, HERE)
-    assert accounts.audit(action="session.stolen")
+    assert accounts.audit(AuditFilter(action="session.stolen"))
 
 
 def test_an_old_secret_ends_the_session_however_often_it_was_renewed(
@@ -215,7 +216,7 @@ def test_an_old_secret_ends_the_session_however_often_it_was_renewed(
         sign_in.renew(first.refresh_token, HERE)
     with pytest.raises(NotAuthenticated):
         sign_in.bearer(thief.access_token, HERE)
-    assert accounts.audit(action="session.stolen")
+    assert accounts.audit(AuditFilter(action="session.stolen"))
 
 
 def test_a_session_ends_in_time(sign_in: SignIn, clock: ManualClock) -> None:

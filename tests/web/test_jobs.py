@@ -178,7 +178,7 @@ def test_a_job_is_completed_by_hand(member: httpx.Client) -> None:
     assert done["state"] == "passed"
     assert ok(member.get(f"{API}/jobs/{second['id']}"))["state"] == "queued"
     assert member.post(f"{API}/jobs/{first['id']}/force-complete").status_code == 409
-    kinds = [e["kind"] for e in ok(member.get(f"{API}/jobs/{first['id']}/events"))]
+    kinds = [e["kind"] for e in ok(member.get(f"{API}/jobs/{first['id']}/events"))["events"]]
     assert kinds == ["submitted", "completed"]
 
 
@@ -277,7 +277,7 @@ def test_a_log_is_followed_to_its_end(member: httpx.Client, worker: Any) -> None
     file = member.get(f"{API}/jobs/{job['id']}/logs/stdout")
     assert file.text == "one\nžluť"
     assert file.headers["content-disposition"].startswith("attachment")
-    attempts = ok(member.get(f"{API}/jobs/{job['id']}/attempts"))
+    attempts = ok(member.get(f"{API}/jobs/{job['id']}/attempts"))["attempts"]
     assert [attempt["exit_code"] for attempt in attempts] == [3]
 
 

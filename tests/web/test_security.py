@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from runyard.config import Settings
+from runyard.domain.listing import AuditFilter
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.service.signin import SignIn
 from runyard.store import registry
@@ -524,7 +525,7 @@ def test_the_host_that_a_request_names_is_not_believed(here: Serving, member: ht
         assert "evil.example" not in str(answer.headers) + answer.text
     form = {"username": "max", "password": PASSWORD}
     assert here.client().post(f"{API}/auth/token", data=form, headers=evil).status_code == 200
-    entry = here.accounts.audit(action="sign_in")[0]
+    entry = here.accounts.audit(AuditFilter(action="sign_in"))[0]
     assert entry.address == "127.0.0.1"
 
 
@@ -549,7 +550,7 @@ def test_where_a_request_comes_from_is_told_by_trusted_proxies_only(
         form = {"username": "ada", "password": PASSWORD}
         answer = here.client().post(f"{API}/auth/token", data=form, headers=headers)
         assert answer.status_code == 200
-        assert here.accounts.audit(action="sign_in")[0].address == wanted
+        assert here.accounts.audit(AuditFilter(action="sign_in"))[0].address == wanted
 
 
 # What browsers may do with answers.

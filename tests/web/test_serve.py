@@ -232,7 +232,7 @@ def test_a_server_puts_in_order_what_a_dead_worker_left(home: Path) -> None:
             eventually(lambda: client.get(f"/jobs/{job}").json()["state"] == "running")
             worker.kill()
         eventually(lambda: client.get(f"/jobs/{job}").json()["state"] == "queued")
-        seen = [event["kind"] for event in client.get(f"/jobs/{job}/events").json()]
+        seen = [event["kind"] for event in client.get(f"/jobs/{job}/events").json()["events"]]
     assert seen == ["submitted", "claimed", "lost"]
 
 

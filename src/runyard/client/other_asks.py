@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -15,12 +15,14 @@ from runyard.client.effects import Answer, Flow, Send
 from runyard.client.job_asks import given, read_job
 from runyard.domain.ids import no_such
 from runyard.domain.job import Job
-from runyard.domain.listing import GroupFilter
+from runyard.domain.listing import GroupFilter, UserFilter, cursor_of
 from runyard.domain.user import ApiToken, Role, TokenScope, User
 from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
 from runyard.policy.fits import Scope
 
 Model = TypeVar("Model", bound=BaseModel)
+
+PAGE = 1000  # what a server gives at once of a list that is asked for as a whole
 
 
 def segment(name: str) -> str:
@@ -43,6 +45,19 @@ def many(kind: type[Model], name: str, answer: Answer) -> list[Model]:
     return [kind.model_validate(item) for item in json.loads(answer.body)[name]]
 
 
+def every(asker: Asker, path: str, kind: type[Model], **params: Any) -> Flow[list[Model]]:
+    """All of a list, a page at a time; it is called as the end of its path is."""
+    found: list[Model] = []
+    cursor = None
+    while True:
+        question = Send("GET", path, given(limit=PAGE, cursor=cursor, **params))
+        answer = yield from asker.ask(question, lambda answer: answer)
+        found += many(kind, path.rpartition("/")[2], answer)
+        cursor = json.loads(answer.body)["next"]
+        if cursor is None:
+            return found
+
+
 def _changed(answer: Answer) -> int:
     return int(json.loads(answer.body)["changed"])
 
@@ -59,7 +74,7 @@ class YardAsks:
         return self._asker.ask(question, lambda a: many(GroupView, "groups", a))
 
     def devices(self) -> Flow[list[DeviceView]]:
-        return self._asker.ask(Send("GET", "/devices"), lambda a: many(DeviceView, "devices", a))
+        return every(self._asker, "/devices", DeviceView)
 
     def drain(self, device: str) -> Flow[int]:
         return self._asker.ask(Send("POST", f"/devices/{segment(device)}/drain"), _changed)
@@ -68,7 +83,7 @@ class YardAsks:
         return self._asker.ask(Send("POST", f"/devices/{segment(device)}/resume"), _changed)
 
     def pauses(self) -> Flow[list[PauseView]]:
-        return self._asker.ask(Send("GET", "/pauses"), lambda a: many(PauseView, "pauses", a))
+        return every(self._asker, "/pauses", PauseView)
 
     def pause(self, scope: Scope, name: str) -> Flow[bool]:
         question = Send("POST", "/pauses", json={"scope": scope.value, "name": name})
@@ -85,8 +100,7 @@ class YardAsks:
         return self._asker.ask(Send("PUT", "/admin/limits", json=body), nothing)
 
     def limits(self) -> Flow[list[LimitView]]:
-        question = Send("GET", "/admin/limits")
-        return self._asker.ask(question, lambda a: many(LimitView, "limits", a))
+        return every(self._asker, "/admin/limits", LimitView)
 
     def set_priority(self, job_id: str, priority: int) -> Flow[Job]:
         if not job_id.isalnum():
@@ -112,9 +126,18 @@ class AccountAsks:
         question = Send("POST", "/users", json=body)
         return self._asker.ask(question, lambda a: one(User, a), is_safe=False)
 
-    def page(self, after: str = "", limit: int = 100) -> Flow[list[User]]:
-        question = Send("GET", "/users", {"cursor": after, "limit": limit})
-        return self._asker.ask(question, lambda a: many(User, "users", a))
+    def page(
+        self, after: str = "", limit: int = 100, wanted: UserFilter | None = None
+    ) -> Flow[list[User]]:
+        only = wanted or UserFilter()
+        params = given(
+            cursor=after and cursor_of((after,)),
+            limit=limit,
+            role=only.role and only.role.value,
+            org_id=only.org_id,
+            q=only.text,
+        )
+        return self._asker.ask(Send("GET", "/users", params), lambda a: many(User, "users", a))
 
     def set_role(self, name: str, role: Role) -> Flow[User]:
         return self._change(name, role=role.value)
@@ -142,8 +165,7 @@ class AccountAsks:
         )
 
     def tokens(self, user: str | None = None) -> Flow[list[ApiToken]]:
-        question = Send("GET", "/tokens", given(user=user))
-        return self._asker.ask(question, lambda a: many(ApiToken, "tokens", a))
+        return every(self._asker, "/tokens", ApiToken, user=user)
 
     def revoke_token(self, token_id: str) -> Flow[None]:
         question = Send("DELETE", f"/tokens/{segment(token_id)}")

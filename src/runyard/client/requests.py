@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from runyard.domain.event import Event
     from runyard.domain.explanation import Explanation
     from runyard.domain.job import Job, JobSpec
-    from runyard.domain.listing import BatchFilter, BatchPage, GroupFilter, JobFilter, Page
+    from runyard.domain.listing import (
+        BatchFilter,
+        BatchPage,
+        GroupFilter,
+        JobFilter,
+        NameFilter,
+        Page,
+        UserFilter,
+    )
     from runyard.domain.template import Template
     from runyard.domain.timetable import Missed, Overlap, Schedule
     from runyard.domain.user import ApiToken, Role, TokenScope, User
@@ -121,7 +129,9 @@ class AccountRequests(Protocol):
         self, name: str, role: Role, org_id: str = "default", password: str | None = None
     ) -> User: ...
 
-    def page(self, after: str = "", limit: int = 100) -> list[User]: ...
+    def page(
+        self, after: str = "", limit: int = 100, wanted: UserFilter | None = None
+    ) -> list[User]: ...
 
     def set_role(self, name: str, role: Role) -> User: ...
 
@@ -154,7 +164,12 @@ class TemplateRequests(Protocol):
 
     def get(self, name: str, org_id: str | None = None) -> Template: ...
 
-    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Template]: ...
+    def page(
+        self,
+        limit: int = 100,
+        after: tuple[str, str] | None = None,
+        wanted: NameFilter | None = None,
+    ) -> list[Template]: ...
 
     def remove(self, name: str, org_id: str | None = None) -> None: ...
 
@@ -186,7 +201,12 @@ class ScheduleRequests(Protocol):
 
     def get(self, name: str, org_id: str | None = None) -> Schedule: ...
 
-    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Schedule]: ...
+    def page(
+        self,
+        limit: int = 100,
+        after: tuple[str, str] | None = None,
+        wanted: NameFilter | None = None,
+    ) -> list[Schedule]: ...
 
     def upcoming(self, name: str, count: int = 5, org_id: str | None = None) -> list[datetime]: ...
 

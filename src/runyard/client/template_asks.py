@@ -12,6 +12,7 @@ from runyard.client.effects import Answer, Flow, Send
 from runyard.client.job_asks import fresh_key, given, read_batch
 from runyard.client.other_asks import many, nothing, one, segment
 from runyard.domain.batch import Batch
+from runyard.domain.listing import NameFilter, cursor_of
 from runyard.domain.template import Template, checked_name
 from runyard.domain.timetable import Missed, Overlap, Schedule
 
@@ -38,8 +39,13 @@ class TemplateAsks:
         question = Send("GET", _template(name), given(org_id=org_id))
         return self._asker.ask(question, lambda a: one(Template, a))
 
-    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> Flow[list[Template]]:
-        params = given(limit=limit, cursor=after and "/".join(after))
+    def page(
+        self,
+        limit: int = 100,
+        after: tuple[str, str] | None = None,
+        wanted: NameFilter | None = None,
+    ) -> Flow[list[Template]]:
+        params = _page(limit, after, wanted)
         question = Send("GET", "/templates", params)
         return self._asker.ask(question, lambda a: many(Template, "templates", a))
 
@@ -96,8 +102,13 @@ class ScheduleAsks:
         question = Send("GET", _schedule(name), given(org_id=org_id))
         return self._asker.ask(question, _read_schedule)
 
-    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> Flow[list[Schedule]]:
-        params = given(limit=limit, cursor=after and "/".join(after))
+    def page(
+        self,
+        limit: int = 100,
+        after: tuple[str, str] | None = None,
+        wanted: NameFilter | None = None,
+    ) -> Flow[list[Schedule]]:
+        params = _page(limit, after, wanted)
         question = Send("GET", "/schedules", params)
         return self._asker.ask(question, lambda a: many(Schedule, "schedules", a))
 
@@ -119,6 +130,11 @@ class ScheduleAsks:
     def remove(self, name: str, org_id: str | None = None) -> Flow[None]:
         question = Send("DELETE", _schedule(name), given(org_id=org_id))
         return self._asker.ask(question, nothing, is_safe=False)
+
+
+def _page(limit: int, after: tuple[str, str] | None, wanted: NameFilter | None) -> dict[str, Any]:
+    only = {"org_id": wanted.org_id, "q": wanted.text} if wanted else {}
+    return given(limit=limit, cursor=after and cursor_of(after), **only)
 
 
 def _template(name: str) -> str:

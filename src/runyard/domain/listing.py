@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
 
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, State
-from runyard.errors import InvalidRequest
+from runyard.domain.user import Role
+from runyard.domain.yard import GroupView
+from runyard.errors import InvalidRequest, NotFound
+
+Place = tuple[str, ...]  # where in its order a list's item stands
+
+
+def cursor_of(place: Place) -> str:
+    """A cursor that stands for what comes behind a place."""
+    return "/".join(quote(part, safe="") for part in place)
+
+
+def place_of(cursor: str, length: int) -> Place:
+    """The place that a cursor stands for. Raises ``NotFound`` if no such list gave it."""
+    parts = tuple(map(unquote, cursor.split("/")))
+    if len(parts) != length or "\0" in cursor or any("\0" in part for part in parts):
+        raise NotFound(f"{cursor[:100]!r} is not a cursor that a list gave")
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,43 @@ class GroupFilter:
     org_id: str | None = None
     app_version_id: str | None = None
     target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPage:
+    """Part of a list; ``next`` is the cursor of the part after it."""
+
+    groups: list[GroupView]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """Which users a list shows; None and empty mean any. ``text`` is a part of the name."""
+
+    role: Role | None = None
+    org_id: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which changes a list shows; None means any. Instants are POSIX seconds, the first included
+    and the last not."""
+
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NameFilter:
+    """Which of what orgs name a list shows, say templates; ``text`` is a part of the name."""
+
+    org_id: str | None = None
+    text: str = ""
 
 
 def checked_limit(limit: int, what: str) -> int:

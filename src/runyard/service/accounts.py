@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from runyard.domain.listing import AuditFilter, UserFilter
 from runyard.domain.user import Actor, ApiToken, AuditEntry, Role, TokenScope, User, UserName
 from runyard.errors import Conflict, Forbidden, InvalidRequest
 from runyard.service import credentials
@@ -48,11 +49,13 @@ class Accounts:
             "user.add", name, lambda tx: users.add(tx, name, role, org_id, hashed), data
         )
 
-    def page(self, after: str = "", limit: int = 100) -> list[User]:
+    def page(
+        self, after: str = "", limit: int = 100, wanted: UserFilter | None = None
+    ) -> list[User]:
         """Users by name, those behind ``after``."""
         self._actor.require_admin()
         with self._store.read() as tx:
-            return users.every(tx, after, limit)
+            return users.every(tx, after, limit, wanted)
 
     def get(self, name: str) -> User:
         """A user; everybody may see themselves."""
@@ -197,17 +200,12 @@ class Accounts:
     # The record.
 
     def audit(
-        self,
-        *,
-        actor: str | None = None,
-        action: str | None = None,
-        limit: int = 100,
-        before: int | None = None,
+        self, wanted: AuditFilter | None = None, limit: int = 100, before: int | None = None
     ) -> list[AuditEntry]:
-        """Who changed what, the newest first."""
+        """Who changed what, the newest first, of those before the one of that number."""
         self._actor.require_admin()
         with self._store.read() as tx:
-            return audit.page(tx, actor, action, limit, before)
+            return audit.page(tx, wanted or AuditFilter(), limit, before)
 
     def _change(
         self,

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from runyard.domain.listing import NameFilter
 from runyard.domain.template import checked_name
 from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.domain.user import Actor
@@ -92,11 +93,17 @@ class Schedules:
                 )
             )
 
-    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Schedule]:
+    def page(
+        self,
+        limit: int = 100,
+        after: tuple[str, str] | None = None,
+        wanted: NameFilter | None = None,
+    ) -> list[Schedule]:
         """Those that may be seen, by org and name, behind such a pair."""
         last = after or ("", "")
         with self._store.read() as tx:
-            return [as_schedule(r) for r in timetable.some(tx, self._actor.sees, limit, last)]
+            found = timetable.some(tx, self._actor.sees, limit, last, wanted or NameFilter())
+            return [as_schedule(row) for row in found]
 
     def upcoming(self, name: str, count: int = 5, org_id: str | None = None) -> list[datetime]:
         """The next times at which a schedule is due, or would be if it were not paused, as the

@@ -10,6 +10,7 @@ from typing import Any
 from runyard.domain import parameters as declarations
 from runyard.domain.batch import Batch
 from runyard.domain.job import JobSpec
+from runyard.domain.listing import NameFilter
 from runyard.domain.placeholders import Wrong
 from runyard.domain.template import LABEL, Template, checked_name
 from runyard.domain.user import Actor
@@ -76,11 +77,17 @@ class Templates:
         with self._store.read() as tx:
             return template_of(tx, org_to_see(self._actor, org_id, "template", name), name)
 
-    def page(self, limit: int = 100, after: tuple[str, str] | None = None) -> list[Template]:
+    def page(
+        self,
+        limit: int = 100,
+        after: tuple[str, str] | None = None,
+        wanted: NameFilter | None = None,
+    ) -> list[Template]:
         """Those that may be seen, by org and name, behind such a pair."""
         last = after or ("", "")
         with self._store.read() as tx:
-            return [_template(row) for row in templates.some(tx, self._actor.sees, limit, last)]
+            found = templates.some(tx, self._actor.sees, limit, last, wanted or NameFilter())
+            return [_template(row) for row in found]
 
     def remove(self, name: str, org_id: str | None = None) -> None:
         """Forget a template; what was run from it stays. Raises ``NotFound``, and ``Conflict``

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from runyard.config import Home
 from runyard.domain.job import Job
-from runyard.domain.listing import GroupFilter
+from runyard.domain.listing import GroupFilter, GroupPage
 from runyard.domain.slot import SlotState
 from runyard.domain.user import Actor
 from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
@@ -34,7 +34,14 @@ class Yardmaster:
     def groups(self, limit: int = 50, wanted: GroupFilter | None = None) -> list[GroupView]:
         """Groups with work first, then the newest."""
         with self._store.read() as tx:
-            return groups.some(tx, wanted or GroupFilter(), limit, self._actor.sees)
+            return groups.page(tx, wanted or GroupFilter(), limit, org=self._actor.sees).groups
+
+    def group_page(
+        self, wanted: GroupFilter, limit: int = 50, cursor: str | None = None
+    ) -> GroupPage:
+        """The same a page at a time."""
+        with self._store.read() as tx:
+            return groups.page(tx, wanted, limit, cursor, self._actor.sees)
 
     def devices(self) -> list[DeviceView]:
         """Every slot of every worker; what another org has or runs on it is not told."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 
+from runyard.domain.listing import AuditFilter
 from runyard.domain.user import Actor, AuditEntry
 from runyard.store.database import Tx
 from runyard.store.statement import Statement
@@ -36,15 +37,16 @@ _INSERT = Statement(
 )
 
 
-def page(
-    tx: Tx, actor: str | None, action: str | None, limit: int, before: int | None
-) -> list[AuditEntry]:
-    """Entries, the newest first, of an actor and an action if those are given."""
+def page(tx: Tx, wanted: AuditFilter, limit: int, before: int | None) -> list[AuditEntry]:
+    """Entries, the newest first."""
     query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
-    if actor is not None:
-        query = query.where(audit.c.actor == actor)
-    if action is not None:
-        query = query.where(audit.c.action == action)
+    for column in (audit.c.actor, audit.c.action, audit.c.subject):
+        if (value := getattr(wanted, column.name)) is not None:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(audit.c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(audit.c.at < wanted.until)
     if before is not None:
         query = query.where(audit.c.seq < before)
     return [

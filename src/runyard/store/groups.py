@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, case, func, select
 
 from runyard.domain.job import WAITING, JobSpec, State
-from runyard.domain.listing import GroupFilter
+from runyard.domain.listing import GroupFilter, GroupPage, cursor_of, place_of
 from runyard.domain.yard import DeviceView, GroupView, Holder, Member
 from runyard.errors import NotFound
 from runyard.store import health, tallies
 from runyard.store.database import Tx
+from runyard.store.listing import cursor_seq
 from runyard.store.schema import IN_ORDER, groups, in_state, job_specs, jobs, pauses, queues
 from runyard.store.statement import kept
 
 MEMBERS = 20  # jobs shown of one group
 
 
-def some(tx: Tx, wanted: GroupFilter, limit: int, org: str | None = None) -> list[GroupView]:
+def page(
+    tx: Tx, wanted: GroupFilter, limit: int, cursor: str | None = None, org: str | None = None
+) -> GroupPage:
     """Groups with work first, then the newest, of runs only while they last; if ``org`` is given,
-    of that org only."""
+    of that org only. A page may be short before the last one."""
     unfolded: dict[int, list[float]] = {}
     for row in tallies.unfolded(tx):
         sums = unfolded.setdefault(row.group_id, [0, 0.0, 0])
@@ -29,13 +32,17 @@ def some(tx: Tx, wanted: GroupFilter, limit: int, org: str | None = None) -> lis
         sums[1] += row.work
         sums[2] += row.started
     running = {row.group_id: row.amount for row in tx.conn.execute(_RUNNING)}
+    busy = _busy(tx, running, unfolded)
     query = _GROUPS if org is None else _GROUPS.where(groups.c.org_id == org)
     for column in (groups.c.org_id, groups.c.app_version_id, groups.c.target):
         if (value := getattr(wanted, column.name)) is not None:
             query = query.where(column == value)
-    rows = tx.conn.execute(
-        query, {"busy": sorted({*running, *unfolded}) or [0], "limit": limit}
-    ).all()
+    if cursor is not None:
+        rank, last = map(cursor_seq, place_of(cursor, 2))
+        order = _RANK
+        query = query.where((order < rank) | ((order == rank) & (groups.c.id < last)))
+    rows = tx.conn.execute(query, {**busy, "limit": limit + 1}).all()
+    rest, rows = rows[limit:], rows[:limit]
     paused = {row.name for row in tx.conn.execute(select(pauses).filter_by(kind="group"))}
     holders: dict[int, list[Holder]] = {}
     for row in health.all_slots(tx):
@@ -44,8 +51,6 @@ def some(tx: Tx, wanted: GroupFilter, limit: int, org: str | None = None) -> lis
     found = []
     for row in rows:
         queued, work, started = unfolded.get(row.id, (0, 0.0, 0))
-        if row.pool and not (row.queued + queued or running.get(row.id)):
-            continue
         found.append(
             GroupView(
                 id=row.id,
@@ -62,7 +67,20 @@ def some(tx: Tx, wanted: GroupFilter, limit: int, org: str | None = None) -> lis
                 jobs=_members(tx, row.id),
             )
         )
-    return sorted(found, key=lambda group: not (group.queued or group.running))
+    return GroupPage(found, cursor_of((str(rows[-1].rank), str(rows[-1].id))) if rest else None)
+
+
+def _busy(
+    tx: Tx, running: Iterable[int], unfolded: Mapping[int, Sequence[float]]
+) -> dict[str, list[int]]:
+    """Which groups have work, or have none, as far as their rows do not tell."""
+    kept = select(groups.c.id, groups.c.queued).where(groups.c.id.in_(unfolded))
+    found = {row.id: row.queued + unfolded[row.id][0] > 0 for row in tx.conn.execute(kept)}
+    found |= dict.fromkeys(running, True)
+    return {
+        "busy": [group for group, is_busy in found.items() if is_busy],
+        "idle": [group for group, is_busy in found.items() if not is_busy],
+    }
 
 
 _RUNNING = (
@@ -72,15 +90,13 @@ _RUNNING = (
     .group_by(queues.c.group_id)
 )
 _IS_BUSY = groups.c.id.in_(bindparam("busy", expanding=True))
+_IS_IDLE = groups.c.id.in_(bindparam("idle", expanding=True))
+_RANK = case((_IS_BUSY, 1), (_IS_IDLE, 0), (groups.c.queued > 0, 1), else_=0)
 _GROUPS = (
-    select(groups)
+    select(groups, _RANK.label("rank"))
     # Each run of a file leaves groups of its own behind, to which nobody will ever add.
-    .where((groups.c.pool == "") | (groups.c.queued > 0) | _IS_BUSY)
-    .order_by(
-        (groups.c.queued > 0).desc(),
-        _IS_BUSY.desc(),
-        groups.c.id.desc(),
-    )
+    .where((groups.c.pool == "") | (_RANK == 1))
+    .order_by(_RANK.desc(), groups.c.id.desc())
     .limit(bindparam("limit"))
 )
 _MEMBERS = (

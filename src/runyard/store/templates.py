@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
+from runyard.domain.listing import NameFilter
 from runyard.store.database import Tx
 from runyard.store.template_tables import templates
 
@@ -49,13 +50,19 @@ def get(tx: Tx, org_id: str, name: str) -> TemplateRow | None:
     return None if row is None else TemplateRow(**row._mapping)
 
 
-def some(tx: Tx, org_id: str | None, limit: int, after: tuple[str, str]) -> list[TemplateRow]:
+def some(
+    tx: Tx, org_id: str | None, limit: int, after: tuple[str, str], wanted: NameFilter
+) -> list[TemplateRow]:
     """Those of an org, or of all, in the order of org and name, behind the one named."""
     query = select(templates).order_by(templates.c.org_id, templates.c.name).limit(limit)
     org, name = after
     query = query.where(
         (templates.c.org_id > org) | ((templates.c.org_id == org) & (templates.c.name > name))
     )
+    if wanted.org_id is not None:
+        query = query.where(templates.c.org_id == wanted.org_id)
+    if wanted.text:
+        query = query.where(templates.c.name.icontains(wanted.text, autoescape=True))
     if org_id is not None:
         query = query.where(templates.c.org_id == org_id)
     return [TemplateRow(**row._mapping) for row in tx.conn.execute(query)]

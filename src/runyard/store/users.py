@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from runyard.domain.listing import UserFilter
 from runyard.domain.user import ApiToken, Role, TokenScope, User
 from runyard.errors import Conflict, NotFound
 from runyard.store.database import Look, Tx
@@ -48,9 +49,18 @@ def named(tx: Tx, name: str) -> Identity:
     return Identity(_user(row), row.password_hash)
 
 
-def every(tx: Tx, after: str = "", limit: int = 1000) -> list[User]:
+def every(
+    tx: Tx, after: str = "", limit: int = 1000, wanted: UserFilter | None = None
+) -> list[User]:
     """Users by name, those behind ``after``."""
+    only = wanted or UserFilter()
     query = select(users).where(users.c.name > after).order_by(users.c.name).limit(limit)
+    if only.role is not None:
+        query = query.where(users.c.role == only.role.value)
+    if only.org_id is not None:
+        query = query.where(users.c.org_id == only.org_id)
+    if only.text:
+        query = query.where(users.c.name.icontains(only.text, autoescape=True))
     return [_user(row) for row in tx.conn.execute(query)]
 
 

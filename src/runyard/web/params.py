@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Header, Path, Query
 
+from runyard.domain.job import Instant
 from runyard.errors import InvalidRequest
 
 # A job's id has no dash, so that no path of jobs can mean a batch.
@@ -16,7 +17,10 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 Cursor = Annotated[str, Query(pattern=r"^[0-9]{1,18}$", description="A page's next")]
 # PostgreSQL has no place for NUL.
 NO_NUL = r"^[^\x00]*$"
+After = Annotated[str, Query(max_length=3000, pattern=NO_NUL, description="A page's next")]
 Text = Annotated[str, Query(max_length=300, pattern=NO_NUL)]
+PartOfName = Annotated[Text, Query(description="Part of the name")]
+Since = Annotated[Instant, Query(description="ISO 8601, or POSIX seconds")]
 Name = Annotated[str, Path(max_length=100, pattern=NO_NUL)]
 IdempotencyKey = Annotated[
     str | None,

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import (
-    BaseModel,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BaseModel
 
-from runyard.domain.batch import MOST_TOGETHER
-from runyard.domain.event import Event
+from runyard.domain.event import Event, EventKind
 from runyard.domain.explanation import Explanation
-from runyard.domain.job import Attempt, Job, JobSpec, Priority, ShortText, State
+from runyard.domain.job import Attempt, AttemptState, Job, Priority, State
 from runyard.domain.listing import JobFilter
 from runyard.execution import logs
-from runyard.service.drafts import Draft
 from runyard.web import following, live
 from runyard.web.answers import Answering
+from runyard.web.api.newjobs import OneOrMany, checked, many_of
 from runyard.web.callers import Caller, Here, pass_of
 from runyard.web.faults import documented
-from runyard.web.params import AnyBatch, Cursor, IdempotencyKey, JobId, Limit, Text, one_key
+from runyard.web.paging import ascending, part_of
+from runyard.web.params import After, AnyBatch, Cursor, IdempotencyKey, JobId, Limit, Text, one_key
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=Answering)
 
@@ -64,88 +54,20 @@ class NewPriority(BaseModel):
 AttemptNumber = Annotated[int | None, Query(ge=-(2**31), le=2**31, description="The last, if none")]
 
 
-def _later(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    return value if isinstance(value, dict) else check(value)
-
-
-Result = TypeVar("Result")
-_KEY: TypeAdapter[str | None] = TypeAdapter(ShortText | None)
-
-
-class NewJob(JobSpec):
-    """A job. With a ``matrix`` it stands for one job for each combination of values, with
-    ``{axis}`` filled in, but for those that ``exclude`` names."""
-
-    matrix: dict[str, list[Any]] | None = None
-    exclude: list[dict[str, Any]] | None = None
-
-
-# To be checked by the endpoint, in its thread: what is checked before keeps all others waiting.
-Spec = Annotated[NewJob, WrapValidator(_later)]
-SpecList = Annotated[list[Spec], Field(min_length=1, max_length=MOST_TOGETHER)]
-
-
-def _is_many(spec: Mapping[str, Any]) -> bool:
-    """Whether it stands for many, even if these turn out to be one."""
-    return spec.get("matrix") is not None or spec.get("exclude") is not None
-
-
-def _draft(spec: Any, *where: int) -> Draft:
-    """Checked, unless it can be only when its values are filled in."""
-    return spec if _is_many(spec) else _checked(spec, *where)
-
-
-def _checked(spec: Any, *where: int) -> JobSpec:
-    fields = {name: value for name, value in spec.items() if name not in ("matrix", "exclude")}
-    return _refusing(JobSpec.model_validate, fields, *where)
-
-
-def _refusing(check: Callable[[Any], Result], value: Any, *where: int | str) -> Result:
-    """As FastAPI would, had it checked."""
-    try:
-        return check(value)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        raise RequestValidationError(
-            [{**fault, "loc": ("body", *where, *fault["loc"])} for fault in faults]
-        ) from None
-
-
-def _one_or_many(body: object) -> str:
-    return "many" if isinstance(body, list) else "one"
-
-
-# Told apart first, so that a fault of one is not also one of the other.
-OneOrMany = Annotated[
-    Annotated[Spec, Tag("one")] | Annotated[SpecList, Tag("many")], Discriminator(_one_or_many)
-]
-
-
 @router.post("", status_code=202, responses=documented(400, 401, 403, 404, 409, 413, 422, 429))
 def submit(
     here: Here, caller: Caller, body: OneOrMany, idempotency_key: IdempotencyKey = None
 ) -> Job | JobPage:
     """Submit one job, or several at once, all of them or none. Several are answered by a list, and
     so is one with a ``matrix``: the jobs it stands for."""
-    jobs, many = here.jobs(caller), _many(body)
+    jobs, many = here.jobs(caller), many_of(body)
     if many is None:
-        spec = _checked(body)
+        spec = checked(body)
         key = one_key(spec.idempotency_key, idempotency_key)
         return jobs.submit(spec.model_copy(update={"idempotency_key": key}))
     found, key = many
     key = one_key(key, idempotency_key)
     return JobPage(jobs=jobs.submit_many(found, idempotency_key=key))
-
-
-def _many(body: Any) -> tuple[list[Draft], str | None] | None:
-    """The jobs of a submission and its key, which of a single one is in the body; None of one that
-    is one job."""
-    if isinstance(body, list):
-        return [_draft(one, number) for number, one in enumerate(body)], None
-    if not _is_many(body):
-        return None
-    key = _refusing(_KEY.validate_python, body.get("idempotency_key"), "idempotency_key")
-    return [{name: value for name, value in body.items() if name != "idempotency_key"}], key
 
 
 @router.get("", responses=documented(400, 401, 404, 422))
@@ -200,16 +122,30 @@ class UserStats(BaseModel):
     skipped: int
 
 
-class Stats(BaseModel):
-    """By org and user."""
+class StatsPage(BaseModel):
+    """By org and user; ``next`` is the cursor of the next page."""
 
     users: list[UserStats]
+    next: str | None = None
 
 
-@router.get("/stats", responses=documented(401))
-def stats(here: Here, caller: Caller) -> Stats:
+@router.get("/stats", responses=documented(401, 404, 422))
+def stats(
+    here: Here,
+    caller: Caller,
+    user: Text | None = None,
+    org_id: Text | None = None,
+    limit: Limit = 1000,
+    cursor: After | None = None,
+) -> StatsPage:
     """Counts for each user."""
-    return Stats(
+    found = [
+        one
+        for one in here.jobs(caller).totals()
+        if user in (None, one.submitted_by) and org_id in (None, one.org_id)
+    ]
+    shown, more = part_of(found, limit, cursor, lambda one: (one.org_id, one.submitted_by))
+    return StatsPage(
         users=[
             UserStats(
                 user=total.submitted_by,
@@ -222,8 +158,9 @@ def stats(here: Here, caller: Caller) -> Stats:
                 cancelled=total.cancelled,
                 skipped=total.skipped,
             )
-            for total in here.jobs(caller).totals()
-        ]
+            for total in shown
+        ],
+        next=more,
     )
 
 
@@ -233,16 +170,50 @@ def get(here: Here, caller: Caller, job_id: JobId) -> Job:
     return here.jobs(caller).get(job_id)
 
 
+class AttemptPage(BaseModel):
+    """By number; ``next`` is the cursor of the next page."""
+
+    attempts: list[Attempt]
+    next: str | None = None
+
+
 @router.get("/{job_id}/attempts", responses=documented(401, 404, 422))
-def attempts(here: Here, caller: Caller, job_id: JobId) -> list[Attempt]:
-    """Each time it was run."""
-    return here.jobs(caller).get(job_id).attempts
+def attempts(
+    here: Here,
+    caller: Caller,
+    job_id: JobId,
+    state: Annotated[list[AttemptState] | None, Query()] = None,
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> AttemptPage:
+    """Each time it was run, the first time first."""
+    found = [
+        one for one in here.jobs(caller).get(job_id).attempts if not state or one.state in state
+    ]
+    shown, more = part_of(found, limit, cursor, lambda one: (ascending(one.number),))
+    return AttemptPage(attempts=shown, next=more)
+
+
+class EventPage(BaseModel):
+    """The oldest first; ``next`` is the cursor of the next page."""
+
+    events: list[Event]
+    next: str | None = None
 
 
 @router.get("/{job_id}/events", responses=documented(401, 404, 422))
-def events(here: Here, caller: Caller, job_id: JobId) -> list[Event]:
+def events(
+    here: Here,
+    caller: Caller,
+    job_id: JobId,
+    kind: Annotated[list[EventKind] | None, Query()] = None,
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> EventPage:
     """What happened to it, the oldest first."""
-    return list(here.jobs(caller).events([job_id]))
+    found = [one for one in here.jobs(caller).events([job_id]) if not kind or one.kind in kind]
+    shown, more = part_of(found, limit, cursor, lambda one: (ascending(one.seq),))
+    return EventPage(events=shown, next=more)
 
 
 @router.get("/{job_id}/explain", responses=documented(401, 404, 422))

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
+from runyard.domain.listing import AuditFilter, Place, UserFilter, place_of
 from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User, UserName
 from runyard.domain.yard import LimitView
 from runyard.errors import Forbidden, NotAuthenticated
@@ -15,7 +16,8 @@ from runyard.policy.fits import Scope
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here, address_of
 from runyard.web.faults import documented
-from runyard.web.params import Cursor, Limit, Name, Text
+from runyard.web.paging import newest_first, page_of, part_of
+from runyard.web.params import After, Cursor, Limit, Name, PartOfName, Since, Text
 from runyard.web.passwords import hashes
 
 router = APIRouter(route_class=Route)
@@ -52,12 +54,21 @@ class UserPage(BaseModel):
     next: str | None = None
 
 
-@router.get("/users", tags=["users"], responses=documented(401, 403, 422))
-def users(here: Here, caller: Caller, limit: Limit = 100, cursor: Text = "") -> UserPage:
-    """All users, by name; for admins."""
-    found = here.accounts(caller).page(cursor, limit + 1)
-    shown = found[:limit]
-    return UserPage(users=shown, next=shown[-1].name if len(found) > limit else None)
+@router.get("/users", tags=["users"], responses=documented(401, 403, 404, 422))
+def users(
+    here: Here,
+    caller: Caller,
+    role: Role | None = None,
+    org_id: Text | None = None,
+    q: PartOfName = "",
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> UserPage:
+    """Users, by name; for admins."""
+    after = "" if cursor is None else place_of(cursor, 1)[0]
+    found = here.accounts(caller).page(after, limit + 1, UserFilter(role, org_id, q))
+    shown, more = page_of(found, limit, lambda user: (user.name,))
+    return UserPage(users=shown, next=more)
 
 
 @router.post(
@@ -111,10 +122,11 @@ class ShownToken(ApiToken):
     token: str
 
 
-class TokenList(BaseModel):
-    """The newest first."""
+class TokenPage(BaseModel):
+    """The newest first; ``next`` is the cursor of the next page."""
 
     tokens: list[ApiToken]
+    next: str | None = None
 
 
 @router.get("/tokens", tags=["tokens"], responses=documented(401, 403, 404, 422))
@@ -122,9 +134,23 @@ def tokens(
     here: Here,
     caller: Caller,
     user: Annotated[Text, Query(description="Whose; * for everybody's")] = "",
-) -> TokenList:
+    scope: TokenScope | None = None,
+    q: PartOfName = "",
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> TokenPage:
     """One's own tokens, or somebody else's for admins."""
-    return TokenList(tokens=here.accounts(caller).tokens(user or None))
+    found = [
+        token
+        for token in here.accounts(caller).tokens(user or None)
+        if scope in (None, token.scope) and q.lower() in token.name.lower()
+    ]
+    shown, more = part_of(found, limit, cursor, _place_of_token)
+    return TokenPage(tokens=shown, next=more)
+
+
+def _place_of_token(token: ApiToken) -> Place:
+    return newest_first(token.created_at or 0.0), token.id
 
 
 @router.post(
@@ -158,28 +184,43 @@ class ChangedLimit(_Body):
     waiting: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
-class LimitList(BaseModel):
-    """All limits."""
+class LimitPage(BaseModel):
+    """Limits by scope and name; ``next`` is the cursor of the next page."""
 
     limits: list[LimitView]
+    next: str | None = None
 
 
-@router.get("/admin/limits", tags=["admin"], responses=documented(401, 403, 422))
-def limits(here: Here, caller: Caller) -> LimitList:
+@router.get("/admin/limits", tags=["admin"], responses=documented(401, 403, 404, 422))
+def limits(
+    here: Here,
+    caller: Caller,
+    scope: Scope | None = None,
+    name: Text | None = None,
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> LimitPage:
     """What is limited; for admins."""
-    return LimitList(limits=here.yard(caller).limits())
+    found = [
+        one
+        for one in here.yard(caller).limits()
+        if scope in (None, one.scope) and name in (None, one.name)
+    ]
+    shown, more = part_of(found, limit, cursor, lambda one: (one.scope, one.name))
+    return LimitPage(limits=shown, next=more)
 
 
 @router.put("/admin/limits", tags=["admin"], responses=documented(400, 401, 403, 413, 422))
-def put_limit(here: Here, caller: Caller, body: ChangedLimit) -> LimitList:
-    """Set what one may have; for admins. Answers with all limits."""
+def put_limit(here: Here, caller: Caller, body: ChangedLimit) -> LimitPage:
+    """Set what one may have; for admins. Answers with what is limited of it."""
     yard = here.yard(caller)
     yard.change_limit(
         body.scope,
         body.name,
         body.model_dump(include=body.model_fields_set & {"running", "waiting"}),
     )
-    return LimitList(limits=yard.limits())
+    mine = str(body.scope), body.name
+    return LimitPage(limits=[one for one in yard.limits() if (one.scope, one.name) == mine])
 
 
 # The record.
@@ -198,11 +239,15 @@ def audit(
     caller: Caller,
     actor: Text | None = None,
     action: Text | None = None,
+    subject: Annotated[Text | None, Query(description="What was changed")] = None,
+    since: Since | None = None,
+    until: Since | None = None,
     limit: Limit = 100,
     cursor: Cursor | None = None,
 ) -> AuditPage:
     """Who changed what, and from where; for admins."""
     before = None if cursor is None else int(cursor)
-    found = here.accounts(caller).audit(actor=actor, action=action, limit=limit + 1, before=before)
-    shown = found[:limit]
-    return AuditPage(entries=shown, next=str(shown[-1].seq) if len(found) > limit else None)
+    wanted = AuditFilter(actor, action, subject, since, until)
+    found = here.accounts(caller).audit(wanted, limit + 1, before)
+    shown, more = page_of(found, limit, lambda entry: (str(entry.seq),))
+    return AuditPage(entries=shown, next=more)

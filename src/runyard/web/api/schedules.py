@@ -9,12 +9,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
+from runyard.domain.listing import NameFilter
 from runyard.domain.timetable import Missed, Overlap, Schedule
-from runyard.web.api.templates import place_of_cursor
+from runyard.web.api.templates import org_and_name
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import Limit, Name, Text
+from runyard.web.paging import page_of
+from runyard.web.params import After, Limit, Name, PartOfName, Text
 
 router = APIRouter(prefix="/schedules", tags=["schedules"], route_class=Route)
 
@@ -51,14 +53,18 @@ class Upcoming(BaseModel):
 
 @router.get("", responses=documented(401, 404, 422))
 def page(
-    here: Here, caller: Caller, limit: Limit = 100, cursor: Text | None = None
+    here: Here,
+    caller: Caller,
+    org_id: Text | None = None,
+    q: PartOfName = "",
+    limit: Limit = 100,
+    cursor: After | None = None,
 ) -> SchedulePage:
     """Those that may be seen."""
-    after = None if cursor is None else place_of_cursor(cursor)
-    found = here.schedules(caller).page(limit + 1, after)
-    shown = found[:limit]
-    last = f"{shown[-1].org_id}/{shown[-1].name}" if len(found) > limit else None
-    return SchedulePage(schedules=shown, next=last)
+    after = None if cursor is None else org_and_name(cursor)
+    found = here.schedules(caller).page(limit + 1, after, NameFilter(org_id, q))
+    shown, more = page_of(found, limit, lambda one: (one.org_id, one.name))
+    return SchedulePage(schedules=shown, next=more)
 
 
 @router.post("", status_code=201, responses=documented(400, 401, 403, 404, 409, 413, 422))

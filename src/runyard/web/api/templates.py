@@ -10,12 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from runyard.domain.batch import Batch
 from runyard.domain.job import ShortText
 from runyard.domain.job import Text as Words
+from runyard.domain.listing import NameFilter, place_of
 from runyard.domain.template import Template
-from runyard.errors import NotFound
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import IdempotencyKey, Limit, Name, Text, one_key
+from runyard.web.paging import page_of
+from runyard.web.params import After, IdempotencyKey, Limit, Name, PartOfName, Text, one_key
 
 router = APIRouter(prefix="/templates", tags=["templates"], route_class=Route)
 
@@ -49,21 +50,23 @@ class TemplatePage(BaseModel):
 
 @router.get("", responses=documented(401, 404, 422))
 def page(
-    here: Here, caller: Caller, limit: Limit = 100, cursor: Text | None = None
+    here: Here,
+    caller: Caller,
+    org_id: Text | None = None,
+    q: PartOfName = "",
+    limit: Limit = 100,
+    cursor: After | None = None,
 ) -> TemplatePage:
     """Those that may be seen."""
-    after = None if cursor is None else place_of_cursor(cursor)
-    found = here.templates(caller).page(limit + 1, after)
-    shown = found[:limit]
-    last = f"{shown[-1].org_id}/{shown[-1].name}" if len(found) > limit else None
-    return TemplatePage(templates=shown, next=last)
+    after = None if cursor is None else org_and_name(cursor)
+    found = here.templates(caller).page(limit + 1, after, NameFilter(org_id, q))
+    shown, more = page_of(found, limit, lambda one: (one.org_id, one.name))
+    return TemplatePage(templates=shown, next=more)
 
 
-def place_of_cursor(cursor: str) -> tuple[str, str]:
+def org_and_name(cursor: str) -> tuple[str, str]:
     """The org and the name behind which a page begins."""
-    org, slash, name = cursor.rpartition("/")
-    if not slash:
-        raise NotFound(f"{cursor!r} is not a cursor that a list gave")
+    org, name = place_of(cursor, 2)
     return org, name
 
 

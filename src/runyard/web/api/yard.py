@@ -4,34 +4,40 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
 from runyard.domain.job import ShortText, Timestamp
 from runyard.domain.listing import GroupFilter
+from runyard.domain.slot import SlotState
 from runyard.domain.yard import DeviceView, GroupView, PauseView
 from runyard.policy.fits import Scope
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.params import NO_NUL, Limit, Text
+from runyard.web.paging import part_of
+from runyard.web.params import NO_NUL, After, Limit, PartOfName, Text
 
 router = APIRouter(tags=["yard"], route_class=Route)
 
 DeviceName = Annotated[str, Path(max_length=300, pattern=NO_NUL)]
 
 
-class GroupList(BaseModel):
-    """Groups with work first, then the newest."""
+class GroupPage(BaseModel):
+    """Groups with work first, then the newest; ``next`` is the
+    cursor of the next page."""
 
     groups: list[GroupView]
+    next: str | None = None
 
 
-class DeviceList(BaseModel):
-    """Every slot of every worker."""
+class DevicePage(BaseModel):
+    """By worker and name; ``next`` is the
+    cursor of the next page."""
 
     devices: list[DeviceView]
+    next: str | None = None
 
 
 class WorkerView(BaseModel):
@@ -46,10 +52,12 @@ class WorkerView(BaseModel):
     seen_at: Timestamp
 
 
-class WorkerList(BaseModel):
-    """Those that were seen lately."""
+class WorkerPage(BaseModel):
+    """Those that were seen lately, by id; ``next`` is the
+    cursor of the next page."""
 
     workers: list[WorkerView]
+    next: str | None = None
 
 
 class TargetView(BaseModel):
@@ -60,10 +68,12 @@ class TargetView(BaseModel):
     ready: int
 
 
-class TargetList(BaseModel):
-    """By name; slots that serve any target are under ``any``."""
+class TargetPage(BaseModel):
+    """By name; slots that serve any target are under ``any``; ``next`` is the
+    cursor of the next page."""
 
     targets: list[TargetView]
+    next: str | None = None
 
 
 class Changed(BaseModel):
@@ -79,7 +89,7 @@ class Pausable(BaseModel):
     name: ShortText
 
 
-@router.get("/groups", responses=documented(401, 422))
+@router.get("/groups", responses=documented(401, 404, 422))
 def groups(
     here: Here,
     caller: Caller,
@@ -87,10 +97,12 @@ def groups(
     app_version_id: Text | None = None,
     target: Text | None = None,
     limit: Limit = 50,
-) -> GroupList:
-    """Who shares an install, and who holds it."""
+    cursor: After | None = None,
+) -> GroupPage:
+    """Who shares an install, and who holds it. A page may be short before the last one."""
     wanted = GroupFilter(org_id, app_version_id, target)
-    return GroupList(groups=here.yard(caller).groups(limit, wanted))
+    found = here.yard(caller).group_page(wanted, limit, cursor)
+    return GroupPage(groups=found.groups, next=found.next)
 
 
 @router.post("/groups/{group}/cancel", responses=documented(401, 403, 404, 422))
@@ -101,10 +113,28 @@ def cancel_group(
     return {"cancelled": here.yard(caller).cancel_group(group)}
 
 
-@router.get("/devices", responses=documented(401))
-def devices(here: Here, caller: Caller) -> DeviceList:
+@router.get("/devices", responses=documented(401, 404, 422))
+def devices(
+    here: Here,
+    caller: Caller,
+    target: Text | None = None,
+    state: Annotated[list[SlotState] | None, Query()] = None,
+    worker: Text | None = None,
+    q: PartOfName = "",
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> DevicePage:
     """What each slot does, and how it is."""
-    return DeviceList(devices=here.yard(caller).devices())
+    found = [
+        one
+        for one in here.yard(caller).devices()
+        if target in (None, one.target)
+        and (not state or one.state in state)
+        and worker in (None, one.worker)
+        and q.lower() in one.name.lower()
+    ]
+    shown, more = part_of(found, limit, cursor, lambda one: (one.worker, one.name))
+    return DevicePage(devices=shown, next=more)
 
 
 @router.post("/devices/{device:path}/drain", responses=documented(401, 403, 404, 422))
@@ -119,11 +149,24 @@ def resume_device(here: Here, caller: Caller, device: DeviceName) -> Changed:
     return Changed(changed=here.yard(caller).resume_device(device))
 
 
-@router.get("/workers", responses=documented(401))
-def workers(here: Here, caller: Caller) -> WorkerList:
+@router.get("/workers", responses=documented(401, 404, 422))
+def workers(
+    here: Here,
+    caller: Caller,
+    host: Text | None = None,
+    target: Annotated[Text | None, Query(description="That it serves")] = None,
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> WorkerPage:
     """Those that were seen lately."""
-    live = here.yard(caller).workers(here.settings.lease_seconds)
-    return WorkerList(
+    live = [
+        one
+        for one in here.yard(caller).workers(here.settings.lease_seconds)
+        if host in (None, one.host)
+        and (target is None or one.targets is None or target in one.targets)
+    ]
+    shown, more = part_of(live, limit, cursor, lambda one: (one.id,))
+    return WorkerPage(
         workers=[
             WorkerView(
                 id=worker.id,
@@ -134,37 +177,55 @@ def workers(here: Here, caller: Caller) -> WorkerList:
                 started_at=worker.started_at,
                 seen_at=worker.seen_at,
             )
-            for worker in live
-        ]
+            for worker in shown
+        ],
+        next=more,
     )
 
 
-@router.get("/targets", responses=documented(401))
-def targets(here: Here, caller: Caller) -> TargetList:
+@router.get("/targets", responses=documented(401, 404, 422))
+def targets(
+    here: Here,
+    caller: Caller,
+    q: PartOfName = "",
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> TargetPage:
     """The kinds of places that there are."""
     counts: dict[str, list[int]] = {}
     for device in here.yard(caller).devices():
         count = counts.setdefault(device.target or "any", [0, 0])
         count[0] += 1
         count[1] += device.state == "ready"
-    return TargetList(
-        targets=[
-            TargetView(name=name, slots=slots, ready=ready)
-            for name, (slots, ready) in sorted(counts.items())
-        ]
-    )
+    found = [
+        TargetView(name=name, slots=slots, ready=ready)
+        for name, (slots, ready) in counts.items()
+        if q.lower() in name.lower()
+    ]
+    shown, more = part_of(found, limit, cursor, lambda one: (one.name,))
+    return TargetPage(targets=shown, next=more)
 
 
-class PauseList(BaseModel):
-    """Orgs and targets; whether a group is paused, the group says."""
+class PausePage(BaseModel):
+    """Orgs and targets; whether a group is paused, the group says; ``next`` is the
+    cursor of the next page."""
 
     pauses: list[PauseView]
+    next: str | None = None
 
 
-@router.get("/pauses", responses=documented(401))
-def pauses(here: Here, caller: Caller) -> PauseList:
+@router.get("/pauses", responses=documented(401, 404, 422))
+def pauses(
+    here: Here,
+    caller: Caller,
+    scope: Literal["org", "target"] | None = None,
+    limit: Limit = 100,
+    cursor: After | None = None,
+) -> PausePage:
     """What starts nothing more for now."""
-    return PauseList(pauses=here.yard(caller).pauses())
+    found = [one for one in here.yard(caller).pauses() if scope in (None, one.scope)]
+    shown, more = part_of(found, limit, cursor, lambda one: (one.scope, one.name))
+    return PausePage(pauses=shown, next=more)
 
 
 @router.post("/pauses", responses=documented(400, 401, 403, 404, 413, 422))
@@ -187,5 +248,5 @@ debug = APIRouter(tags=["yard"])
 @debug.get("/debug/groups", responses=documented(401, 422))
 def debug_groups(request: Request, here: Here, caller: Caller) -> Response:
     """The groups, to be read by people."""
-    found = GroupList(groups=here.yard(caller).groups(200))
+    found = GroupPage(groups=here.yard(caller).groups(200))
     return Response(found.model_dump_json(indent=2), media_type="application/json")

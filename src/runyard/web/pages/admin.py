@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from runyard.domain.ids import is_batch_id
+from runyard.domain.listing import AuditFilter
 from runyard.domain.user import AuditEntry, Role, TokenScope
 from runyard.errors import Conflict, InvalidRequest
 from runyard.policy.fits import Scope
@@ -181,8 +182,7 @@ def audit(
 ) -> Response:
     """Who changed what, and from where."""
     found = visit.place.accounts(visit.actor).audit(
-        actor=who.strip() or None,
-        action=action.strip() or None,
+        AuditFilter(actor=who.strip() or None, action=action.strip() or None),
         limit=LONG + 1,
         before=int(cursor) if cursor else None,
     )
