@@ -7,16 +7,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import expect
 
+from runyard import bootstrap
 from runyard.config import Settings
 from runyard.domain.user import Role
+from runyard.service.jobs import Jobs
 from tests.store.conftest import (
     postgres_of_this_worker,
     postgres_template,
     sqlite_template,
     store_url,
 )
+from tests.support.browsing import Browser, browser
 from tests.support.chromium import PATIENCE, launched
 from tests.support.hashing import quick_hashes
 from tests.support.serving import Serving, serving
@@ -31,11 +35,11 @@ __all__ = [
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Chromium]:
     """One browser for all tests; each has profiles of its own."""
     expect.set_options(timeout=PATIENCE)
-    with launched() as browser:
-        yield browser
+    with launched() as one:
+        yield one
 
 
 @pytest.fixture
@@ -77,3 +81,30 @@ def viewer(here: Serving) -> Iterator[httpx.Client]:
     """Vic of acme, who only looks."""
     with here.client(here.user("vic", Role.VIEWER, "acme")) as client:
         yield client
+
+
+@pytest.fixture
+def ada(here: Serving) -> Iterator[Browser]:
+    """An admin who has signed in."""
+    with browser(here.url) as one:
+        yield one.come_in(here, "ada", Role.ADMIN)
+
+
+@pytest.fixture
+def max_(here: Serving) -> Iterator[Browser]:
+    """A member of acme who has signed in."""
+    with browser(here.url) as one:
+        yield one.come_in(here, "max", Role.MEMBER, "acme")
+
+
+@pytest.fixture
+def vic(here: Serving) -> Iterator[Browser]:
+    """A viewer of acme who has signed in."""
+    with browser(here.url) as one:
+        yield one.come_in(here, "vic", Role.VIEWER, "acme")
+
+
+@pytest.fixture
+def jobs(here: Serving) -> Jobs:
+    """What the operator may do, without a page."""
+    return bootstrap.jobs(here.settings, here.store)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from runyard import bootstrap
 from runyard.domain.job import Job
 from runyard.domain.user import Role
 from runyard.service import drafts
@@ -27,12 +26,6 @@ def page(chromium: Browser, here: Serving) -> Iterator[Page]:
     with opened(chromium, here.url) as page:
         sign_in(page, "ada", PASSWORD)
         yield page
-
-
-@pytest.fixture
-def jobs(here: Serving) -> Jobs:
-    """What the operator may do, without a page."""
-    return bootstrap.jobs(here.settings, here.store)
 
 
 def submit(jobs: Jobs, name: str, command: str = "true") -> Job:
