@@ -63,7 +63,7 @@ def opened(browser: Browser, url: str, width: int = 1280, scheme: str = "light")
     )
     yield page
     context.close()
-    assert faults == []
+    assert not faults, faults
 
 
 def faults(page: Page) -> list[str]:

@@ -189,6 +189,7 @@ def test_the_keyboard_is_enough(chromium: Browser, here: Serving) -> None:
     here.user("ada", Role.ADMIN)
     with opened(chromium, here.url) as page:
         page.goto("/login")
+        expect(page.get_by_label("Name")).to_be_focused()  # which may come after all has loaded
         page.keyboard.type("ada")
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
