@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 from pathlib import Path
 
 import pytest
 
+from runyard import config
 from runyard.config import SECRET_VARIABLES, Settings
 from runyard.errors import InvalidRequest
 
@@ -66,3 +69,32 @@ def test_what_completes_the_url_of_a_database_is_a_secret_like_the_url(home: Pat
 def test_a_proxy_is_named_by_its_address(home: Path, text: str) -> None:
     with pytest.raises(InvalidRequest, match="must be an address or a network"):
         Settings.load(home, environment={"RUNYARD_TRUSTED_PROXIES": text})
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "short-0123456789abcdefghijklmno",
+        "a" * 64,
+        "abababababababababababababababababab",
+        "0123456789abcdef0123456789abcdef",
+        "change-me-change-me-change-me-change-me",
+        "ChangeMeChangeMeChangeMeChangeMeChangeMe!",
+        "your-very-long-and-secure-secret-key-here",
+        "replace_this_with_a_long_random_string",
+        "super secret password, please change it",
+        "placeholder.placeholder.placeholder.placeholder1",
+        "password123password124password125password126",
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused(secret: str) -> None:
+    with pytest.raises(InvalidRequest, match="RUNYARD_SECRET is too easy to guess"):
+        config._secrets({"RUNYARD_SECRET": secret})
+
+
+def test_one_that_was_drawn_is_taken() -> None:
+    for draw in (secrets.token_urlsafe, secrets.token_hex, secrets.token_bytes):
+        for _ in range(500):
+            drawn = draw(32)
+            text = base64.b64encode(drawn).decode() if isinstance(drawn, bytes) else drawn
+            assert config._secrets({"RUNYARD_SECRET": text}) == (text,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,13 @@ CONFIG_VARIABLE = "RUNYARD_CONFIG"
 LEASE_SECONDS = 30.0
 RETENTION_DAYS = 30.0
 SHORTEST_SECRET = 32
+FEWEST_DIFFERENT = 8  # characters of a secret, also without the words of examples
+_EXAMPLES = re.compile(
+    "change|default|development|django|dummy|example|fixme|foobar|here|insecure|jwt|letmein|"
+    "password|passwort|passphrase|placeholder|please|production|qwerty|qwertz|random|replace|"
+    "runyard|sample|secret|secure|signing|string|super|test|this|todo|token|very|with|your|"
+    r"me|my|key|is|in|not|to|a|the|safe|long|some|[\W_]+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +185,24 @@ def _default_home() -> str:
 
 def _secrets(env: Mapping[str, str]) -> tuple[str, ...]:
     found = tuple(filter(None, (env.get("RUNYARD_SECRET") or "").split(",")))
-    if any(len(secret) < SHORTEST_SECRET or len(set(secret)) < 8 for secret in found):
+    if any(map(_is_guessable, found)):
         raise InvalidRequest(
             f"RUNYARD_SECRET is too easy to guess: draw at least {SHORTEST_SECRET} characters at "
             "random"
         )
     return found
+
+
+def _is_guessable(secret: str) -> bool:
+    """Whether it is short, has few different characters, or repeats itself or the words of which
+    examples are made."""
+    period = (secret + secret).find(secret, 1)
+    rest = _EXAMPLES.sub("", secret.lower())
+    return (
+        period < SHORTEST_SECRET
+        or len(set(secret)) < FEWEST_DIFFERENT
+        or len(set(rest)) < FEWEST_DIFFERENT
+    )
 
 
 def _proxies(env: Mapping[str, str]) -> tuple[str, ...]:
