@@ -78,3 +78,35 @@ def test_what_could_not_be_run_is_refused(
     assert sentence in answer.json()["detail"]
     answer = member.post(f"{API}/templates/nightly/run", json={})
     assert answer.status_code == 404
+
+
+def test_values_may_be_whole_numbers_and_booleans(member: httpx.Client) -> None:
+    document = {
+        "parameters": {"count": 1, "quick": False, "build": None},
+        "tasks": [{"name": "t", "command": ["x", "{count}", "{quick}", "{build}"]}],
+    }
+    ok(member.put(f"{API}/templates/typed", json={"document": document}))
+    given = {"count": 12, "quick": True, "build": "3.10"}
+    batch = ok(member.post(f"{API}/templates/typed/run", json={"parameters": given}), 202)
+    (job,) = ok(member.get(f"{API}/jobs", params={"batch_id": batch["id"]}))["jobs"]
+    assert job["command"] == ["x", "12", "true", "3.10"]
+
+    body = {"name": "nightly", "template": "typed", "cron": "0 0 * * *", "parameters": given}
+    added = ok(member.post(f"{API}/schedules", json=body), 201)
+    assert added["parameters"] == {"count": "12", "quick": "true", "build": "3.10"}
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "words"),
+    [(3.10, 400, "build: put the number into quotes"), (None, 422, ""), ([1], 422, "")],
+)
+def test_other_values_may_not(member: httpx.Client, value: object, status: int, words: str) -> None:
+    ok(save(member))
+    for path, more in (
+        ("templates/nightly/run", {}),
+        ("schedules", {"name": "s", "template": "nightly", "cron": "0 0 * * *"}),
+    ):
+        body = {"parameters": {"build": value}, **more}
+        answer = member.post(f"{API}/{path}", json=body)
+        assert answer.status_code == status, answer.text
+        assert words in answer.text

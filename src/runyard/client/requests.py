@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Page,
         UserFilter,
     )
+    from runyard.domain.parameters import Value
     from runyard.domain.template import Template
     from runyard.domain.timetable import Missed, Overlap, Schedule
     from runyard.domain.user import ApiToken, Role, TokenScope, User
@@ -176,7 +177,7 @@ class TemplateRequests(Protocol):
     def run(
         self,
         name: str,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, Value],
         *,
         org_id: str | None = None,
         idempotency_key: str | None = None,
@@ -193,7 +194,7 @@ class ScheduleRequests(Protocol):
         cron: str,
         *,
         timezone: str = "UTC",
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Value] | None = None,
         missed: Missed | str = "once",
         overlap: Overlap | str = "skip",
         org_id: str | None = None,

@@ -13,6 +13,7 @@ from runyard.client.job_asks import fresh_key, given, read_batch
 from runyard.client.other_asks import many, nothing, one, segment
 from runyard.domain.batch import Batch
 from runyard.domain.listing import NameFilter, cursor_of
+from runyard.domain.parameters import Value
 from runyard.domain.template import Template, checked_name
 from runyard.domain.timetable import Missed, Overlap, Schedule
 
@@ -56,7 +57,7 @@ class TemplateAsks:
     def run(
         self,
         name: str,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, Value],
         *,
         org_id: str | None = None,
         idempotency_key: str | None = None,
@@ -80,7 +81,7 @@ class ScheduleAsks:
         cron: str,
         *,
         timezone: str = "UTC",
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Value] | None = None,
         missed: Missed | str = Missed.ONCE,
         overlap: Overlap | str = Overlap.SKIP,
         org_id: str | None = None,

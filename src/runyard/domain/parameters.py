@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 from runyard.domain.placeholders import Values, Wrong, as_text, is_name
 
+Value = str | int | float | bool  # as given; a float is refused, for what stood there is not known
+
 _KEYS = frozenset({"default", "description"})
 
 
@@ -51,6 +53,12 @@ def _parameter(name: Any, given: Any) -> Parameter:
         default=None if default is None else as_text(default, (*place, "default")),
         description=as_text(description, (*place, "description")),
     )
+
+
+def texts(given: Mapping[str, Value]) -> dict[str, str]:
+    """Given values as what is filled in: whole numbers, true and false may be given as such. Raises
+    ``Wrong``."""
+    return {name: as_text(value, (name,)) for name, value in given.items()}
 
 
 def values(declared: Mapping[str, Parameter], given: Values) -> dict[str, str]:

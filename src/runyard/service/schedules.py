@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from runyard.domain.listing import NameFilter
+from runyard.domain.parameters import Value
 from runyard.domain.template import checked_name
 from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.domain.user import Actor
@@ -21,6 +22,7 @@ from runyard.service.templates import (
     rendered,
     require_owner,
     template_of,
+    texts,
 )
 from runyard.store import audit, timetable
 from runyard.store.database import Store, Tx
@@ -46,7 +48,7 @@ class Schedules:
         cron: str,
         *,
         timezone: str = "UTC",
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Value] | None = None,
         missed: Missed | str = Missed.ONCE,
         overlap: Overlap | str = Overlap.SKIP,
         org_id: str | None = None,
@@ -59,7 +61,7 @@ class Schedules:
         """
         self._actor.require_change()
         org = org_to_change(self._actor, org_id, "schedule")
-        values = dict(parameters or {})
+        values = texts(parameters or {})
         fields = {
             "org_id": org,
             "name": checked_name(name, "schedule"),

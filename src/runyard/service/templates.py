@@ -11,6 +11,7 @@ from runyard.domain import parameters as declarations
 from runyard.domain.batch import Batch
 from runyard.domain.job import JobSpec
 from runyard.domain.listing import NameFilter
+from runyard.domain.parameters import Value
 from runyard.domain.placeholders import Wrong
 from runyard.domain.template import LABEL, Template, checked_name
 from runyard.domain.user import Actor
@@ -107,13 +108,13 @@ class Templates:
     def run(
         self,
         name: str,
-        parameters: Mapping[str, str],
+        parameters: Mapping[str, Value],
         *,
         org_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Batch:
         """Submit a template's jobs, with values for its parameters."""
-        found = rendered(self.get(name, org_id), parameters)
+        found = rendered(self.get(name, org_id), texts(parameters))
         return self._jobs.submit_batch(
             found.specs,
             name=found.name,
@@ -157,6 +158,14 @@ def require_owner(actor: Actor, owner: str) -> None:
 def missing(what: str, name: str) -> NotFound:
     """The error for a template, or what has one, that is not there."""
     return NotFound(f"there is no {what} {name[:100]!r}")
+
+
+def texts(parameters: Mapping[str, Value]) -> dict[str, str]:
+    """Values of parameters as text. Raises ``InvalidRequest``."""
+    try:
+        return declarations.texts(parameters)
+    except Wrong as wrong:
+        raise InvalidRequest(f"{documents.spelled(wrong.place)}: {wrong}") from None
 
 
 def rendered(template: Template, parameters: Mapping[str, str]) -> JobFile:

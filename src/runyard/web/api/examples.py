@@ -47,17 +47,25 @@ EXAMPLES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "SavedTemplate": {
         "document": {
             "description": "all suites on one branch",
-            "parameters": {"branch": "main", "build": None},
+            "parameters": {"branch": "main", "shards": 2, "build": None},
             "tasks": [
                 {
                     "name": "test {branch}",
-                    "command": ["./test", "--build", "{build}", "--branch", "{branch}"],
+                    "command": [
+                        "./test",
+                        "--build",
+                        "{build}",
+                        "--branch",
+                        "{branch}",
+                        "--shards",
+                        "{shards}",
+                    ],
                 }
             ],
         },
         "directory": "/srv/app",
     },
-    "Values": {"parameters": {"build": "1.4", "branch": "release"}},
+    "Values": {"parameters": {"build": "1.4", "branch": "release", "shards": 4}},
     "NewSchedule": {
         "name": "nightly",
         "template": "tests",

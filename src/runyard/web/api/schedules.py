@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
 from runyard.domain.listing import NameFilter
+from runyard.domain.parameters import Value
 from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.web.api.templates import org_and_name
 from runyard.web.bodies import Route
@@ -32,7 +33,7 @@ class NewSchedule(BaseModel):
     template: ShortText
     cron: ShortText
     timezone: ShortText = "UTC"
-    parameters: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, Value] = Field(default_factory=dict)
     missed: Missed = Missed.ONCE
     overlap: Overlap = Overlap.SKIP
     org_id: ShortText | None = None

@@ -11,6 +11,7 @@ from runyard.domain.batch import Batch
 from runyard.domain.job import ShortText
 from runyard.domain.job import Text as Words
 from runyard.domain.listing import NameFilter, place_of
+from runyard.domain.parameters import Value
 from runyard.domain.template import Template
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
@@ -36,7 +37,7 @@ class Values(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    parameters: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, Value] = Field(default_factory=dict)
     org_id: ShortText | None = None
     idempotency_key: ShortText | None = None
 
