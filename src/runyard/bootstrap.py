@@ -56,7 +56,7 @@ def yardmaster(settings: Settings, store: Store, actor: Actor | None = None) -> 
     """The requests about groups and devices."""
     from runyard.service.yardmaster import Yardmaster
 
-    return Yardmaster(store, settings.home, actor or operator())
+    return Yardmaster(store, settings.home, actor or operator(), settings.lease_seconds)
 
 
 def templates(settings: Settings, store: Store, actor: Actor | None = None) -> Templates:

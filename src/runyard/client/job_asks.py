@@ -23,6 +23,7 @@ from runyard.domain.explanation import Explanation
 from runyard.domain.ids import LENGTH, is_batch_id, no_such
 from runyard.domain.job import Job, JobSpec
 from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page, checked_limit
+from runyard.domain.yard import UserStats
 from runyard.errors import InvalidRequest, WaitTimeout
 from runyard.service.drafts import Draft
 
@@ -122,6 +123,17 @@ class JobAsks:
             cursor=cursor,
         )
         return self._asker.ask(Send("GET", "/job-batches", params), _read_batches)
+
+    def stats(self) -> Flow[list[UserStats]]:
+        found: list[UserStats] = []
+        cursor = None
+        while True:
+            question = Send("GET", "/jobs/stats", given(limit=1000, cursor=cursor))
+            page = yield from self._asker.ask(question, lambda answer: from_json(answer.body))
+            found += map(UserStats.model_validate, page["users"])
+            cursor = page["next"]
+            if cursor is None:
+                return found
 
     def events(self, ids: Sequence[str]) -> Flow[list[Event]]:
         return self._asker.ask(_several("history", ids), _read_events)

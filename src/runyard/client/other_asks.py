@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from runyard.client.asking import Asker
 from runyard.client.effects import Answer, Flow, Send
 from runyard.client.job_asks import given, read_job
+from runyard.clock import isoformat
 from runyard.domain.ids import no_such
 from runyard.domain.job import Job
-from runyard.domain.listing import GroupFilter, UserFilter, cursor_of
-from runyard.domain.user import ApiToken, Role, TokenScope, User
-from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
+from runyard.domain.listing import AuditFilter, GroupFilter, UserFilter, cursor_of
+from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User
+from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView, TargetView, WorkerView
 from runyard.policy.fits import Scope
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -75,6 +76,12 @@ class YardAsks:
 
     def devices(self) -> Flow[list[DeviceView]]:
         return every(self._asker, "/devices", DeviceView)
+
+    def workers(self) -> Flow[list[WorkerView]]:
+        return every(self._asker, "/workers", WorkerView)
+
+    def targets(self) -> Flow[list[TargetView]]:
+        return every(self._asker, "/targets", TargetView)
 
     def drain(self, device: str) -> Flow[int]:
         return self._asker.ask(Send("POST", f"/devices/{segment(device)}/drain"), _changed)
@@ -170,3 +177,13 @@ class AccountAsks:
     def revoke_token(self, token_id: str) -> Flow[None]:
         question = Send("DELETE", f"/tokens/{segment(token_id)}")
         return self._asker.ask(question, nothing, is_safe=False)
+
+    def audit(
+        self, wanted: AuditFilter | None = None, limit: int = 100, before: int | None = None
+    ) -> Flow[list[AuditEntry]]:
+        only = asdict(wanted or AuditFilter())
+        only |= {name: isoformat(only[name]) for name in ("since", "until")}
+        params = given(limit=limit, cursor=before, **only)
+        return self._asker.ask(
+            Send("GET", "/audit", params), lambda a: many(AuditEntry, "entries", a)
+        )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runyard.domain.explanation import Explanation
     from runyard.domain.job import Job, JobSpec
     from runyard.domain.listing import (
+        AuditFilter,
         BatchFilter,
         BatchPage,
         GroupFilter,
@@ -28,8 +29,16 @@ if TYPE_CHECKING:
     from runyard.domain.parameters import Value
     from runyard.domain.template import Template
     from runyard.domain.timetable import Missed, Overlap, Schedule
-    from runyard.domain.user import ApiToken, Role, TokenScope, User
-    from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
+    from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User
+    from runyard.domain.yard import (
+        DeviceView,
+        GroupView,
+        LimitView,
+        PauseView,
+        TargetView,
+        UserStats,
+        WorkerView,
+    )
     from runyard.policy.fits import Scope
     from runyard.service.drafts import Draft
 
@@ -69,6 +78,8 @@ class JobRequests(Protocol):
         self, wanted: BatchFilter, limit: int = 50, cursor: str | None = None
     ) -> BatchPage: ...
 
+    def stats(self) -> list[UserStats]: ...
+
     def events(self, ids: Sequence[str]) -> list[Event]: ...
 
     def wait(
@@ -103,6 +114,10 @@ class YardRequests(Protocol):
     def groups(self, limit: int = 50, wanted: GroupFilter | None = None) -> list[GroupView]: ...
 
     def devices(self) -> list[DeviceView]: ...
+
+    def workers(self) -> list[WorkerView]: ...
+
+    def targets(self) -> list[TargetView]: ...
 
     def drain(self, device: str) -> int: ...
 
@@ -149,6 +164,10 @@ class AccountRequests(Protocol):
     def tokens(self, user: str | None = None) -> list[ApiToken]: ...
 
     def revoke_token(self, token_id: str) -> None: ...
+
+    def audit(
+        self, wanted: AuditFilter | None = None, limit: int = 100, before: int | None = None
+    ) -> list[AuditEntry]: ...
 
 
 class TemplateRequests(Protocol):

@@ -1,4 +1,4 @@
-"""Groups, devices and limits as people see them."""
+"""Groups, devices, workers, limits and counts as people see them."""
 
 from __future__ import annotations
 
@@ -85,3 +85,37 @@ class PauseView(BaseModel):
     scope: str
     name: str
     since: Timestamp
+
+
+class WorkerView(BaseModel):
+    """A process that owns slots; ``targets`` null means any."""
+
+    id: str
+    host: str
+    pid: int
+    slots: int
+    targets: list[str] | None
+    started_at: Timestamp
+    seen_at: Timestamp
+
+
+class TargetView(BaseModel):
+    """A kind of place, with how many slots serve it now; those that serve any are under ``any``."""
+
+    name: str
+    slots: int
+    ready: int
+
+
+class UserStats(BaseModel):
+    """How many jobs a user of an org ever submitted, and what became of them."""
+
+    user: str
+    org_id: str
+    submitted: int
+    waiting: int
+    running: int
+    passed: int
+    failed: int
+    cancelled: int
+    skipped: int

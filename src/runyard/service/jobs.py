@@ -12,6 +12,7 @@ from runyard.domain.ids import batch_id, is_batch_id
 from runyard.domain.job import Attempt, Job, JobSpec
 from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page, checked_limit
 from runyard.domain.user import Actor
+from runyard.domain.yard import UserStats
 from runyard.engine import presence
 from runyard.errors import Forbidden, InvalidRequest, NotFound, WaitTimeout
 from runyard.execution import logs
@@ -35,7 +36,6 @@ from runyard.store.database import Store, Tx
 from runyard.store.durations import Key
 from runyard.store.once import IdempotencyKey
 from runyard.store.submit import NewBatch, NewJob, submit
-from runyard.store.tallies import Total
 
 POLL_SECONDS = (0.01, 0.25)  # first and longest pause between two looks of a wait
 FOLLOW_SECONDS = 0.1  # between two looks at a growing log
@@ -184,10 +184,24 @@ class Jobs:
         with self._store.read() as tx:
             return batches.page(tx, wanted, limit, cursor, self._actor.sees)
 
-    def totals(self) -> list[Total]:
+    def stats(self) -> list[UserStats]:
         """How many jobs each user ever submitted, and what became of them."""
         with self._store.read() as tx:
-            return tallies.by_user(tx, self._actor.sees)
+            totals = tallies.by_user(tx, self._actor.sees)
+        return [
+            UserStats(
+                user=total.submitted_by,
+                org_id=total.org_id,
+                submitted=total.submitted,
+                waiting=total.waiting,
+                running=total.running,
+                passed=total.passed,
+                failed=total.failed,
+                cancelled=total.cancelled,
+                skipped=total.skipped,
+            )
+            for total in totals
+        ]
 
     def events(self, ids: Sequence[str]) -> list[Event]:
         """What happened to jobs, oldest first."""

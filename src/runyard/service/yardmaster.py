@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from runyard.config import Home
+from runyard.config import LEASE_SECONDS, Home
 from runyard.domain.job import Job
 from runyard.domain.listing import GroupFilter, GroupPage
 from runyard.domain.slot import SlotState
 from runyard.domain.user import Actor
-from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView
+from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView, TargetView, WorkerView
 from runyard.engine import presence
 from runyard.errors import InvalidRequest
 from runyard.policy.fits import Scope
 from runyard.service import access
 from runyard.store import audit, control, groups, health, quotas, registry, rules, views
 from runyard.store.database import Store, Tx
-from runyard.store.registry import LIVE_LEASES, WorkerInfo
+from runyard.store.registry import LIVE_LEASES
 
 Result = TypeVar("Result")
 
@@ -26,10 +26,13 @@ class Yardmaster:
     """The requests about groups, devices, pauses and limits, on one store, made by ``actor``:
     everybody may look at what is of their org, and only admins change anything but jobs."""
 
-    def __init__(self, store: Store, home: Home, actor: Actor) -> None:
+    def __init__(
+        self, store: Store, home: Home, actor: Actor, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         self._store = store
         self._home = home
         self._actor = actor
+        self._lease_seconds = lease_seconds
 
     def groups(self, limit: int = 50, wanted: GroupFilter | None = None) -> list[GroupView]:
         """Groups with work first, then the newest."""
@@ -48,10 +51,34 @@ class Yardmaster:
         with self._store.read() as tx:
             return groups.devices(tx, self._actor.sees)
 
-    def workers(self, lease_seconds: float) -> list[WorkerInfo]:
+    def workers(self) -> list[WorkerView]:
         """The workers that have been seen lately."""
         with self._store.read() as tx:
-            return registry.live(tx, tx.now - LIVE_LEASES * lease_seconds)
+            live = registry.live(tx, tx.now - LIVE_LEASES * self._lease_seconds)
+        return [
+            WorkerView(
+                id=worker.id,
+                host=worker.host,
+                pid=worker.pid,
+                slots=worker.slots,
+                targets=None if worker.targets is None else list(worker.targets),
+                started_at=worker.started_at,
+                seen_at=worker.seen_at,
+            )
+            for worker in live
+        ]
+
+    def targets(self) -> list[TargetView]:
+        """The kinds of places that there are, by name."""
+        counts: dict[str, list[int]] = {}
+        for device in self.devices():
+            count = counts.setdefault(device.target or "any", [0, 0])
+            count[0] += 1
+            count[1] += device.state == SlotState.READY
+        return [
+            TargetView(name=name, slots=slots, ready=ready)
+            for name, (slots, ready) in sorted(counts.items())
+        ]
 
     def drain(self, device: str) -> int:
         """Start nothing more on a device; returns how many slots of that name changed."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Header, Path, Query
 
-from runyard.domain.job import Instant
 from runyard.errors import InvalidRequest
 
 # A job's id has no dash, so that no path of jobs can mean a batch.
@@ -20,7 +20,7 @@ NO_NUL = r"^[^\x00]*$"
 After = Annotated[str, Query(max_length=3000, pattern=NO_NUL, description="A page's next")]
 Text = Annotated[str, Query(max_length=300, pattern=NO_NUL)]
 PartOfName = Annotated[Text, Query(description="Part of the name")]
-Since = Annotated[Instant, Query(description="ISO 8601, or POSIX seconds")]
+At = Annotated[datetime, Query(description="ISO 8601; without a zone, it is UTC")]
 Name = Annotated[str, Path(max_length=100, pattern=NO_NUL)]
 IdempotencyKey = Annotated[
     str | None,
@@ -32,6 +32,13 @@ IdempotencyKey = Annotated[
         description="The same as `idempotency_key`, also for a list, which has no place for one",
     ),
 ]
+
+
+def posix(at: datetime | None) -> float | None:
+    """An instant in POSIX seconds."""
+    if at is None:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def one_key(in_body: str | None, in_head: str | None) -> str | None:

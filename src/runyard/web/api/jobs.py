@@ -13,6 +13,7 @@ from runyard.domain.event import Event, EventKind
 from runyard.domain.explanation import Explanation
 from runyard.domain.job import Attempt, AttemptState, Job, Priority, State
 from runyard.domain.listing import JobFilter
+from runyard.domain.yard import UserStats
 from runyard.execution import logs
 from runyard.web import following, live
 from runyard.web.answers import Answering
@@ -108,20 +109,6 @@ def _label(text: str) -> tuple[str, str | None]:
     return key, value if equals else None
 
 
-class UserStats(BaseModel):
-    """How many jobs a user of an org ever submitted, and what became of them."""
-
-    user: str
-    org_id: str
-    submitted: int
-    waiting: int
-    running: int
-    passed: int
-    failed: int
-    cancelled: int
-    skipped: int
-
-
 class StatsPage(BaseModel):
     """By org and user; ``next`` is the cursor of the next page."""
 
@@ -141,27 +128,11 @@ def stats(
     """Counts for each user."""
     found = [
         one
-        for one in here.jobs(caller).totals()
-        if user in (None, one.submitted_by) and org_id in (None, one.org_id)
+        for one in here.jobs(caller).stats()
+        if user in (None, one.user) and org_id in (None, one.org_id)
     ]
-    shown, more = part_of(found, limit, cursor, lambda one: (one.org_id, one.submitted_by))
-    return StatsPage(
-        users=[
-            UserStats(
-                user=total.submitted_by,
-                org_id=total.org_id,
-                submitted=total.submitted,
-                waiting=total.waiting,
-                running=total.running,
-                passed=total.passed,
-                failed=total.failed,
-                cancelled=total.cancelled,
-                skipped=total.skipped,
-            )
-            for total in shown
-        ],
-        next=more,
-    )
+    shown, more = part_of(found, limit, cursor, lambda one: (one.org_id, one.user))
+    return StatsPage(users=shown, next=more)
 
 
 @router.get("/{job_id}", responses=documented(401, 404, 422))

@@ -17,7 +17,7 @@ from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here, address_of
 from runyard.web.faults import documented
 from runyard.web.paging import newest_first, page_of, part_of
-from runyard.web.params import After, Cursor, Limit, Name, PartOfName, Since, Text
+from runyard.web.params import After, At, Cursor, Limit, Name, PartOfName, Text, posix
 from runyard.web.passwords import hashes
 
 router = APIRouter(route_class=Route)
@@ -240,14 +240,14 @@ def audit(
     actor: Text | None = None,
     action: Text | None = None,
     subject: Annotated[Text | None, Query(description="What was changed")] = None,
-    since: Since | None = None,
-    until: Since | None = None,
+    since: At | None = None,
+    until: At | None = None,
     limit: Limit = 100,
     cursor: Cursor | None = None,
 ) -> AuditPage:
     """Who changed what, and from where; for admins."""
     before = None if cursor is None else int(cursor)
-    wanted = AuditFilter(actor, action, subject, since, until)
+    wanted = AuditFilter(actor, action, subject, posix(since), posix(until))
     found = here.accounts(caller).audit(wanted, limit + 1, before)
     shown, more = page_of(found, limit, lambda entry: (str(entry.seq),))
     return AuditPage(entries=shown, next=more)

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from runyard.domain.job import ShortText, Timestamp
+from runyard.domain.job import ShortText
 from runyard.domain.listing import GroupFilter
 from runyard.domain.slot import SlotState
-from runyard.domain.yard import DeviceView, GroupView, PauseView
+from runyard.domain.yard import DeviceView, GroupView, PauseView, TargetView, WorkerView
 from runyard.policy.fits import Scope
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
@@ -40,32 +40,12 @@ class DevicePage(BaseModel):
     next: str | None = None
 
 
-class WorkerView(BaseModel):
-    """A process that owns slots; ``targets`` null means any."""
-
-    id: str
-    host: str
-    pid: int
-    slots: int
-    targets: list[str] | None
-    started_at: Timestamp
-    seen_at: Timestamp
-
-
 class WorkerPage(BaseModel):
     """Those that were seen lately, by id; ``next`` is the
     cursor of the next page."""
 
     workers: list[WorkerView]
     next: str | None = None
-
-
-class TargetView(BaseModel):
-    """A kind of place, with how many slots serve it now."""
-
-    name: str
-    slots: int
-    ready: int
 
 
 class TargetPage(BaseModel):
@@ -161,26 +141,12 @@ def workers(
     """Those that were seen lately."""
     live = [
         one
-        for one in here.yard(caller).workers(here.settings.lease_seconds)
+        for one in here.yard(caller).workers()
         if host in (None, one.host)
         and (target is None or one.targets is None or target in one.targets)
     ]
     shown, more = part_of(live, limit, cursor, lambda one: (one.id,))
-    return WorkerPage(
-        workers=[
-            WorkerView(
-                id=worker.id,
-                host=worker.host,
-                pid=worker.pid,
-                slots=worker.slots,
-                targets=None if worker.targets is None else list(worker.targets),
-                started_at=worker.started_at,
-                seen_at=worker.seen_at,
-            )
-            for worker in shown
-        ],
-        next=more,
-    )
+    return WorkerPage(workers=shown, next=more)
 
 
 @router.get("/targets", responses=documented(401, 404, 422))
@@ -192,16 +158,7 @@ def targets(
     cursor: After | None = None,
 ) -> TargetPage:
     """The kinds of places that there are."""
-    counts: dict[str, list[int]] = {}
-    for device in here.yard(caller).devices():
-        count = counts.setdefault(device.target or "any", [0, 0])
-        count[0] += 1
-        count[1] += device.state == "ready"
-    found = [
-        TargetView(name=name, slots=slots, ready=ready)
-        for name, (slots, ready) in counts.items()
-        if q.lower() in name.lower()
-    ]
+    found = [one for one in here.yard(caller).targets() if q.lower() in one.name.lower()]
     shown, more = part_of(found, limit, cursor, lambda one: (one.name,))
     return TargetPage(targets=shown, next=more)
 

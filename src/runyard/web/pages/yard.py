@@ -42,7 +42,7 @@ def devices(visit: Visitor, hours: Annotated[int, Query(ge=1, le=24)] = 1) -> Re
         visit,
         "devices.html",
         devices=found,
-        workers=yard.workers(visit.place.settings.lease_seconds),
+        workers=yard.workers(),
         begun={span.job_id: span.begin for span in spans if span.end is None},
         ended=ended,
         failed=failed,
