@@ -12,7 +12,7 @@ from runyard.clock import ManualClock
 from runyard.config import Home
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job
-from runyard.domain.listing import JobFilter
+from runyard.domain.listing import AuditFilter, JobFilter
 from runyard.domain.timetable import MOST_AT_ONCE, Schedule
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import Conflict, Forbidden, InvalidRequest, NotFound, RunyardError
@@ -107,7 +107,7 @@ class TestAdd:
         assert (added.parameters, added.missed) == ({"branch": "x"}, "all")
         assert (hours(added.next_at), added.is_paused) == (13, False)
         with house.store.read() as tx:
-            entry = audit.page(tx, None, "schedule.add", 9, None)[0]
+            entry = audit.page(tx, AuditFilter(action="schedule.add"), 9, None)[0]
         assert entry.subject == "acme/nightly"
 
     @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ class TestOverlap:
 
         assert [job.state for job in house.jobs()] == ["queued", "cancelled"]
         with house.store.read() as tx:
-            entry = audit.page(tx, None, "cancel", 9, None)[0]
+            entry = audit.page(tx, AuditFilter(action="cancel"), 9, None)[0]
         assert (entry.actor, entry.subject) == ("root", first)
 
     @pytest.mark.parametrize("overlap", ["skip", "replace"])
@@ -374,7 +374,7 @@ class TestRoles:
         (job,) = house.jobs()
         assert (job.submitted_by, job.org_id) == ("ann", "acme")
         with house.store.read() as tx:
-            entry = audit.page(tx, "ann", "submit", 9, None)[0]
+            entry = audit.page(tx, AuditFilter("ann", "submit"), 9, None)[0]
         assert (entry.address, entry.subject) == ("schedule", house.get().last_batch)
 
     @pytest.mark.parametrize(

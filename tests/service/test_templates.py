@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from runyard.config import Home
 from runyard.domain.job import Job
+from runyard.domain.listing import AuditFilter
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import (
     Conflict,
@@ -81,7 +82,7 @@ class TestSave:
             ("build", None),
         ]
         with house.store.read() as tx:
-            (entry,) = audit.page(tx, "ann", None, 9, None)
+            (entry,) = audit.page(tx, AuditFilter("ann"), 9, None)
         assert (entry.action, entry.subject) == ("template.save", "acme/nightly")
 
     def test_the_fields_of_one_job_are_enough(self, house: House) -> None:
