@@ -658,7 +658,7 @@ def test_no_answer_tells_a_secret(here: Serving, acme: Acme, admin: httpx.Client
     sign_in = here.running.app.state.place.sign_in
     done = sign_in.by_link(link := here.accounts.login_link("max"), "here")
     made = admin.post(f"{API}/tokens", json={"name": "t", "user": "max"}).json()["token"]
-    secrets = [made.rpartition("_")[2], done.refresh_token, done.access_token, link, PASSWORD]
+    secrets = [made.split("_", 2)[2], done.refresh_token, done.access_token, link, PASSWORD]
     secrets += [*sign_in.signer.keys, "argon2"]
     with here.store.read() as tx:
         for table in ("sessions", "api_tokens", "login_links"):
