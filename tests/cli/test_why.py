@@ -70,7 +70,7 @@ def test_a_file_that_nobody_runs(way: str) -> None:
 def test_what_is_paused(way: str) -> None:
     assert call("pause", "org", "default").code == 0
     with WorkerProcess(), waiting("submit", "--wait", "true") as process:
-        assert " is queued: org default is paused since " in first_line(process)
+        assert " is queued: org default has been paused for " in first_line(process)
         assert call("resume", "org", "default").code == 0
         assert process.communicate(timeout=60)[1] == "passed\n"
 

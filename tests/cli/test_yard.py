@@ -150,7 +150,7 @@ class TestDevices:
             job = spec("v1")
             found = call("explain", job, "--json").json
             assert found["code"] == "no_device"
-            assert "emulator-5554 is draining since" in found["text"]
+            assert "emulator-5554 has been draining for" in found["text"]
             assert "draining" in call("devices").out
             said = call("devices", "resume", "emulator-5556", "--json").json
             assert said == {"device": "emulator-5556", "state": "ready", "changed": 1}
@@ -191,8 +191,8 @@ class TestRules:
 
         lines = call("pause").out.splitlines()
         assert [line.partition(" since ")[0] for line in lines] == [
-            "org acme is paused",
-            "target device is paused",
+            "org acme has been paused",
+            "target device has been paused",
         ]
         (org, _) = call("pause", "--json").json["pauses"]
         assert (org["scope"], org["name"]) == ("org", "acme")

@@ -225,7 +225,7 @@ def _show_pauses(as_json: bool) -> None:
         return
     for pause in pauses:
         click.echo(
-            f"{pause.scope} {printable(pause.name)} is paused since {isoformat(pause.since)}"
+            f"{pause.scope} {printable(pause.name)} has been paused since {isoformat(pause.since)}"
         )
 
 

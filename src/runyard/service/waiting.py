@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runyard.clock import isoformat
 from runyard.domain.explanation import Explanation, say
 from runyard.domain.job import Job
 from runyard.domain.slot import SlotState
@@ -42,7 +41,7 @@ def explain(
     """What keeps a queued job; if ``org`` is given, without the ids of other orgs' jobs."""
     since = tx.now - LIVE_LEASES * reckoning.lease_seconds
     placed = views.placement(tx, seq)
-    here = _Places(job, placed.pool, registry.live(tx, since), health.all_slots(tx))
+    here = _Places(job, placed.pool, registry.live(tx, since), health.all_slots(tx), tx.now)
     if not here.ready:
         ahead = views.ahead(tx, seq, COUNT_LIMIT)
         return _with_line(here.why_none(), ahead, ahead < COUNT_LIMIT)
@@ -64,7 +63,7 @@ def briefly(
     found = {}
     for seq, job in queued.items():
         placed = views.placement(tx, seq)
-        here = _Places(job, placed.pool, live, slots)
+        here = _Places(job, placed.pool, live, slots, tx.now)
         found[seq] = (
             _reason(tx, seq, job, placed, ruling, here, org) if here.ready else here.why_none()
         )
@@ -75,9 +74,10 @@ class _Places:
     """The slots that may ever run a job."""
 
     def __init__(
-        self, job: Job, pool: str, live: Sequence[WorkerInfo], slots: Sequence[Any]
+        self, job: Job, pool: str, live: Sequence[WorkerInfo], slots: Sequence[Any], now: float
     ) -> None:
         self._job = job
+        self._now = now
         self._live = [worker for worker in live if worker.pool == pool]
         serving = {w.id for w in self._live if w.targets is None or job.target in w.targets}
         rows = [row for row in slots if row.worker in serving]
@@ -103,9 +103,9 @@ class _Places:
         return say(self._job, "no_device", f"queued: {self.out_of_order()}")
 
     def out_of_order(self) -> str:
-        """Those that take no jobs, and since when."""
+        """Those that take no jobs, and for how long they have not."""
         return ", ".join(
-            f"{row.name} is {row.state} since {isoformat(row.since)}"
+            f"{row.name} has been {row.state} for {span(self._now - row.since)}"
             + (f" ({row.reason})" if row.reason else "")
             for row in self._all
             if row.state != SlotState.READY.value
@@ -142,7 +142,7 @@ def _reason(
 def _ruled(tx: Tx, job: Job, blocker: Blocker, org: str | None) -> Explanation:
     scope, name = blocker.subject
     if blocker.since is not None:
-        text = f"queued: {scope} {name} is paused since {isoformat(blocker.since)}"
+        text = f"queued: {scope} {name} has been paused for {span(tx.now - blocker.since)}"
         return say(job, "paused", text)
     holders = rules.holding(tx, blocker.subject, org)
     full = f"{blocker.running} of {blocker.maximum}"
