@@ -104,7 +104,7 @@ class Schedules:
         """Those that may be seen, by org and name, behind such a pair."""
         last = after or ("", "")
         with self._store.read() as tx:
-            found = timetable.some(tx, self._actor.sees, limit, last, wanted or NameFilter())
+            found = timetable.some(tx, self._actor.sees, limit, last, wanted)
             return [as_schedule(row) for row in found]
 
     def upcoming(self, name: str, count: int = 5, org_id: str | None = None) -> list[datetime]:

@@ -87,7 +87,7 @@ class Templates:
         """Those that may be seen, by org and name, behind such a pair."""
         last = after or ("", "")
         with self._store.read() as tx:
-            found = templates.some(tx, self._actor.sees, limit, last, wanted or NameFilter())
+            found = templates.some(tx, self._actor.sees, limit, last, wanted)
             return [_template(row) for row in found]
 
     def remove(self, name: str, org_id: str | None = None) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from runyard.domain.listing import NameFilter
+from runyard.store import named
 from runyard.store.database import Tx
+from runyard.store.named import Place
 from runyard.store.template_tables import templates
 
 
@@ -51,20 +53,10 @@ def get(tx: Tx, org_id: str, name: str) -> TemplateRow | None:
 
 
 def some(
-    tx: Tx, org_id: str | None, limit: int, after: tuple[str, str], wanted: NameFilter
+    tx: Tx, org_id: str | None, limit: int, after: Place, wanted: NameFilter | None = None
 ) -> list[TemplateRow]:
     """Those of an org, or of all, in the order of org and name, behind the one named."""
-    query = select(templates).order_by(templates.c.org_id, templates.c.name).limit(limit)
-    org, name = after
-    query = query.where(
-        (templates.c.org_id > org) | ((templates.c.org_id == org) & (templates.c.name > name))
-    )
-    if wanted.org_id is not None:
-        query = query.where(templates.c.org_id == wanted.org_id)
-    if wanted.text:
-        query = query.where(templates.c.name.icontains(wanted.text, autoescape=True))
-    if org_id is not None:
-        query = query.where(templates.c.org_id == org_id)
+    query = named.page(templates, org_id, limit, after, wanted)
     return [TemplateRow(**row._mapping) for row in tx.conn.execute(query)]
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 
 from runyard.domain.listing import NameFilter
+from runyard.store import named
 from runyard.store.database import Tx
+from runyard.store.named import Place
 from runyard.store.template_tables import schedules
 
 
@@ -52,20 +54,10 @@ def get(tx: Tx, org_id: str, name: str, *, lock: bool = False) -> ScheduleRow | 
 
 
 def some(
-    tx: Tx, org_id: str | None, limit: int, after: tuple[str, str], wanted: NameFilter
+    tx: Tx, org_id: str | None, limit: int, after: Place, wanted: NameFilter | None = None
 ) -> list[ScheduleRow]:
     """Those of an org, or of all, in the order of org and name, behind the one named."""
-    query = select(schedules).order_by(schedules.c.org_id, schedules.c.name).limit(limit)
-    org, name = after
-    query = query.where(
-        (schedules.c.org_id > org) | ((schedules.c.org_id == org) & (schedules.c.name > name))
-    )
-    if wanted.org_id is not None:
-        query = query.where(schedules.c.org_id == wanted.org_id)
-    if wanted.text:
-        query = query.where(schedules.c.name.icontains(wanted.text, autoescape=True))
-    if org_id is not None:
-        query = query.where(schedules.c.org_id == org_id)
+    query = named.page(schedules, org_id, limit, after, wanted)
     return [ScheduleRow(**row._mapping) for row in tx.conn.execute(query)]
 
 
