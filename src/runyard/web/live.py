@@ -29,6 +29,7 @@ from runyard.store.feed import Entry
 Result = TypeVar("Result")
 
 LOOK_SECONDS = 0.1  # between two looks for events, or at a growing log
+MANY = 200  # listeners, from which on it is twice that: a round costs as much as there are of them
 CHECK_SECONDS = 10.0  # after which a stream asks again whether it may go on
 SILENCE_SECONDS = 15.0  # after which a stream says that it is still there
 MOST_BEHIND = 200  # looks that a reader may fall behind before its stream ends
@@ -195,7 +196,7 @@ class Newsroom:
             except RunyardError:
                 found = []  # the database is away: whoever listens waits for it, too
             self._hand_out(found, self._feed.settled)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS * (1 + min(1.0, len(self._readers) / MANY)))
 
     def _hand_out(self, found: Sequence[Entry], settled: int) -> None:
         if not found:
