@@ -164,9 +164,12 @@ class Worker:
             None if targets is None else tuple(sorted(targets)),
             self._places.names,
         )
-        self._store.write(lambda tx: registry.sign_on(tx, info), relaxed=True, repeatable=True)
-        with self._store.read() as tx:
-            self._places.usual_installs = durations.usual(tx, durations.SETUP)
+
+        def sign_on(tx: Tx) -> Mapping[str, float]:
+            registry.sign_on(tx, info)
+            return durations.usual(tx, durations.SETUP)
+
+        self._places.usual_installs = self._store.write(sign_on, relaxed=True, repeatable=True)
         cleanup.callback(self._sign_off)
         self._selector = cleanup.enter_context(selectors.DefaultSelector())
         self._selector.register(self._pipe, selectors.EVENT_READ)
