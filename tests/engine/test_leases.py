@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from runyard import Runyard
 from runyard.domain.event import EventKind
@@ -263,6 +263,24 @@ def test_a_claim_of_which_its_worker_never_heard_is_given_back(yard: Runyard) ->
 
 def claim_for(store: Store, worker: str) -> None:
     store.write(lambda tx: claims.claim(tx, Claimer(worker, LEASE), [FreeSlot("2")]))
+
+
+def test_a_claim_that_the_store_forgot_is_ended_before_the_job_runs_again(
+    yard: Runyard, tmp_path: Path
+) -> None:
+    """As after a crash of its host: the job is queued again, and the next claim has the fence that
+    the forgotten one had."""
+    job = yard.submit(locked(tmp_path, "job", UNTIL_GO), cwd=str(tmp_path))
+    store = yard._here.store
+    before = store.write(lambda tx: tx.conn.execute(select(jobs)).mappings().one())
+    with WorkerProcess(slots=2):
+        first = int(words_of(tmp_path / "job.started")[0])
+        store.write(lambda tx: tx.conn.execute(update(jobs).values(**before)))
+        eventually(lambda: not is_alive(first))
+        (tmp_path / "go").touch()
+
+        assert yard.wait(job, PATIENCE).state is State.PASSED
+    assert met(tmp_path) == []
 
 
 def test_a_worker_that_was_only_slow_is_not_robbed(yard: Runyard, tmp_path: Path) -> None:

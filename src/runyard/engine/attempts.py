@@ -60,10 +60,15 @@ class Attempts:
 
     def begin(self, claims: Iterable[Claim]) -> tuple[list[Run], list[Ended]]:
         """Take the places of new claims; returns what the launcher is to start, and the attempts
-        that end at once since they cannot run here."""
+        that end at once since they cannot run here, or not yet."""
+        live_seqs = {live.claim.seq for live in self._live.values()}
         now = time.monotonic()
         runs, ended = [], []
         for claim in claims:
+            if claim.seq in live_seqs:  # see forgotten(): it cannot run beside itself
+                given_back = Outcome(Cause.RELEASED, was_begun=False)
+                ended.append(Ended(claim.seq, claim.fence, given_back))
+                continue
             old_build = self._places[claim.slot].build
             waits = self._places[claim.slot].is_busy
             place = self._places.claimed(claim)
@@ -138,6 +143,13 @@ class Attempts:
             for key, live in self._live.items()
             if live.began_at < asked_at and (live.claim.seq, live.claim.fence) not in held
         ]
+
+    def forgotten(self, claims: Iterable[Claim]) -> list[str]:
+        """Keys of those whose jobs are claimed anew, maybe under the same fence: the host of the
+        store went down and took their claims with it, for which nobody waits until they are on the
+        disk."""
+        seqs = {claim.seq for claim in claims}
+        return [key for key, live in self._live.items() if live.claim.seq in seqs]
 
     def key(self, lease: Lease) -> str:
         """An attempt's name towards the launcher."""

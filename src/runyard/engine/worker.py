@@ -270,6 +270,7 @@ class Worker:
         self._unsaved = []
         del self._places.changes[: len(changes)]
         if claims:
+            self._launcher.kill(self._running.forgotten(claims), Cause.FENCED.value)
             runs, impossible = self._running.begin(claims)
             self._launcher.start(runs)
             self._observer.claimed(claims)
