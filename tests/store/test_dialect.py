@@ -64,6 +64,7 @@ def test_two_databases_are_known_by_their_urls() -> None:
 def test_a_driver_in_the_url_makes_no_difference() -> None:
     for url in ("sqlite+aiosqlite:///jobs.db", "postgresql+asyncpg://host/db"):
         assert dialect_for(url).engine().driver in {"pysqlite", "psycopg"}
+    assert not Path("jobs.db").exists()  # nobody has connected
 
 
 @pytest.mark.parametrize("url", ["mysql://user:secret@host/db", "oracle://host", "redis://host"])

@@ -136,7 +136,6 @@ class SQLite:
         self.path = Path(self.url.database or ":memory:")
 
     def engine(self) -> Engine:
-        self._create()
         engine = create_engine(
             self.url,
             poolclass=QueuePool,
@@ -144,10 +143,11 @@ class SQLite:
             isolation_level="AUTOCOMMIT",  # we say BEGIN ourselves, to say IMMEDIATE
             connect_args={"timeout": self.BUSY_SECONDS},
         )
+        event.listen(engine, "do_connect", self._create)
         event.listen(engine, "connect", self._prepare)
         return engine
 
-    def _create(self) -> None:
+    def _create(self, *_: object) -> None:
         """For its owner only, who may let others in: it holds the environments of jobs, and a
         directory that was there before may be open to all. SQLite's other files follow it."""
         if self.url.database in (None, "", ":memory:"):
