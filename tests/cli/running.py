@@ -122,13 +122,19 @@ def plain(screen: str) -> str:
 
 
 class Terminal:
-    """A run on a terminal of its own, of the given size."""
+    """A run, or another command, on a terminal of its own, of the given size."""
 
-    def __init__(self, *arguments: str, size: tuple[int, int] = (24, 80), **env: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        size: tuple[int, int] = (24, 80),
+        command: Sequence[str] = COMMAND,
+        **env: str,
+    ) -> None:
         self.master, slave = pty.openpty()
         termios.tcsetwinsize(slave, size)
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             env={**os.environ, "TERM": "xterm-256color", **env},
             preexec_fn=lambda: os.login_tty(slave),  # noqa: PLW1509
             pass_fds=[slave],

@@ -14,8 +14,9 @@ import pytest
 
 from runyard import Runyard
 from runyard.domain.job import State
+from tests.cli.running import Terminal
 from tests.support.background import background_workers
-from tests.support.commands import Said, call, quiet_home, runyard, start, submitted
+from tests.support.commands import COMMAND, Said, call, quiet_home, runyard, start, submitted
 from tests.support.processes import eventually
 from tests.support.working import WorkerProcess, work
 
@@ -222,24 +223,46 @@ class TestPurge:
         kept = submitted("true")
         work(home)
 
-        assert call("purge", job, batch.id) == Said(
+        assert call("purge", job, batch.id, "--yes") == Said(
             0, f"{job} is deleted\n{batch.id} is deleted\n", ""
         )
         assert [one.id for one in yard.list().jobs] == [kept]
         assert call("status", batch.id).code == 2
-        assert call("purge", kept, "--json").json == {"purged": [kept]}
+        assert call("purge", kept, "--yes", "--json").json == {"purged": [kept]}
+
+    def test_nothing_goes_unasked(self, yard: Runyard, home: Path) -> None:
+        job = submitted("true")
+        work(home)
+
+        said = runyard("purge", job)
+        assert said.code == 2
+        assert said.sentence == (
+            f"Delete {job} for good, with all output? Nobody is here to be asked: say --yes"
+        )
+        assert yard.get(job).state is State.PASSED
+
+    @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130), ("\x04", 130)])
+    def test_whoever_is_there_is_asked(self, home: Path, answer: str, code: int) -> None:
+        job = submitted("true")
+        work(home)
+
+        with Terminal("purge", job, command=COMMAND) as terminal:
+            terminal.wait_for(f"Delete {job} for good, with all output? [y/N]: ")
+            terminal.type(answer)
+            assert terminal.end()[0] == code
+        assert call("status", job).code == (2 if code == 0 else 0)
 
     def test_what_has_not_ended_stays(self) -> None:
         job = submitted("true")
 
-        said = call("purge", job)
+        said = call("purge", job, "--yes")
         assert (said.code, said.sentence) == (1, f"job {job} is queued: cancel it first")
 
     def test_if_one_is_not_there_nothing_is_deleted(self, yard: Runyard, home: Path) -> None:
         job = submitted("true")
         work(home)
 
-        said = call("purge", job, "nope")
+        said = call("purge", job, "nope", "--yes")
         assert said.code == 2
         assert "there is no job 'nope'" in said.sentence
         assert yard.get(job).state is State.PASSED

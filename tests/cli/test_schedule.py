@@ -95,13 +95,13 @@ class TestSchedule:
 
     def test_remove(self) -> None:
         call("schedule", "add", *NIGHTLY)
-        said = call("template", "remove", "t")
+        said = call("template", "remove", "t", "--yes")
         assert said.code == 1
         assert said.sentence == "the schedule 'nightly' runs it: remove that first"
 
-        assert call("schedule", "remove", "nightly").out == "schedule nightly is removed\n"
-        for command in ("remove", "pause", "resume", "next"):
-            said = call("schedule", command, "nightly")
+        assert call("schedule", "remove", "nightly", "--yes").out == "schedule nightly is removed\n"
+        for command in (["remove", "--yes"], ["pause"], ["resume"], ["next"]):
+            said = call("schedule", *command, "nightly")
             assert said.code == 2
             assert said.sentence == "there is no schedule 'nightly'"
 

@@ -83,9 +83,9 @@ class TestTemplates:
         assert (found["name"], found["passed"]) == ("nightly", 2)
 
     def test_remove(self) -> None:
-        assert call("template", "remove", "nightly").out == "template nightly is removed\n"
-        for command in ("remove", "show", "run"):
-            said = call("template", command, "nightly")
+        assert call("template", "remove", "nightly", "--yes").out == "template nightly is removed\n"
+        for command in (["remove", "--yes"], ["show"], ["run"]):
+            said = call("template", *command, "nightly")
 
             assert said.code == 2
             assert said.sentence == "there is no template 'nightly'"
@@ -95,7 +95,8 @@ class TestTemplates:
         assert call("template", "save", "nightly", "f.yaml", "--org-id", "acme").code == 0
         found = call("template", "list", "--json").json["templates"]
         assert [template["org_id"] for template in found] == ["acme", "default"]
-        assert call("template", "remove", "nightly", "--org-id", "acme", "--json").json["removed"]
+        said = call("template", "remove", "nightly", "--yes", "--org-id", "acme", "--json")
+        assert said.json["removed"]
         assert call("template", "show", "nightly").code == 0
 
 

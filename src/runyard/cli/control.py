@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from runyard.cli import show
-from runyard.cli.params import Duration, ids_argument, json_option, printable
+from runyard.cli.params import (
+    Duration,
+    ids_argument,
+    json_option,
+    make_sure,
+    printable,
+    yes_option,
+)
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.cli.why import told_why
@@ -84,15 +91,16 @@ def force_complete_command(ids: tuple[str, ...], as_json: bool) -> None:
 
 @click.command("purge")
 @ids_argument
+@yes_option
 @json_option
-def purge_command(ids: tuple[str, ...], as_json: bool) -> None:
+def purge_command(ids: tuple[str, ...], is_sure: bool, as_json: bool) -> None:
     """Delete jobs that have ended, or batches with all their jobs, and what they wrote: now, and
     for good.
 
     \b
     Examples:
       runyard purge 7k2m
-      runyard purge b-9xq1
+      runyard purge b-9xq1 --yes
     """
     with session() as here:
         # All are looked up before any is deleted: a slip of the pen shall cost nothing.
@@ -100,6 +108,7 @@ def purge_command(ids: tuple[str, ...], as_json: bool) -> None:
             here.jobs.get_batch(one).id if is_batch_id(one) else here.jobs.get(one).id
             for one in ids
         ]
+        make_sure(f"Delete {', '.join(whole)} for good, with all output?", is_sure)
         for one in whole:
             (here.jobs.purge_batch if is_batch_id(one) else here.jobs.purge)(one)
             if not as_json:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from runyard.errors import InvalidRequest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -89,6 +92,21 @@ def ids_argument(function: Function) -> Function:
 def json_option(function: Function) -> Function:
     """``--json``, as every command has it."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(function)
+
+
+def yes_option(function: Function) -> Function:
+    """``--yes``, as every command has it that deletes."""
+    return click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")(function)
+
+
+def make_sure(question: str, is_sure: bool) -> None:
+    """Ask before something goes for good, unless somebody ``is_sure`` already. Raises
+    ``click.Abort`` if the answer is no, and ``InvalidRequest`` if nobody can be asked."""
+    if is_sure:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidRequest(f"{question} Nobody is here to be asked: say --yes")
+    click.confirm(question, abort=True, err=True)
 
 
 def config_option(function: Function) -> Function:

@@ -9,7 +9,14 @@ import click
 
 from runyard import configfile
 from runyard.cli.named import all_of, org_option, removed
-from runyard.cli.params import config_option, json_option, parameter_option, printable
+from runyard.cli.params import (
+    config_option,
+    json_option,
+    make_sure,
+    parameter_option,
+    printable,
+    yes_option,
+)
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.clock import isoformat
@@ -142,14 +149,16 @@ def resume_command(name: str, org_id: str | None, as_json: bool) -> None:
 @schedule_command.command("remove")
 @click.argument("name")
 @org_option
+@yes_option
 @json_option
-def remove_command(name: str, org_id: str | None, as_json: bool) -> None:
+def remove_command(name: str, org_id: str | None, is_sure: bool, as_json: bool) -> None:
     """Forget a schedule; what it submitted stays.
 
     \b
     Example:
       runyard schedule remove nightly
     """
+    make_sure(f"Remove the schedule {printable(name)}?", is_sure)
     with session() as here:
         here.schedules.remove(name, org_id)
     removed("schedule", name, as_json)

@@ -9,7 +9,14 @@ import click
 
 from runyard import configfile
 from runyard.cli.named import all_of, org_option, removed
-from runyard.cli.params import config_option, json_option, parameter_option, printable
+from runyard.cli.params import (
+    config_option,
+    json_option,
+    make_sure,
+    parameter_option,
+    printable,
+    yes_option,
+)
 from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.cli.submitted import batch_to_the_end
@@ -163,14 +170,16 @@ def run_command(
 @template_command.command("remove")
 @click.argument("name")
 @org_option
+@yes_option
 @json_option
-def remove_command(name: str, org_id: str | None, as_json: bool) -> None:
+def remove_command(name: str, org_id: str | None, is_sure: bool, as_json: bool) -> None:
     """Forget a template; what was run from it stays.
 
     \b
     Example:
       runyard template remove nightly
     """
+    make_sure(f"Remove the template {printable(name)}?", is_sure)
     with session() as here:
         here.templates.remove(name, org_id)
     removed("template", name, as_json)
