@@ -40,6 +40,8 @@ def test_a_restart_of_the_server_is_seen_and_outlived(
     expect(live).to_have_text("live")
     port = here.port
     here.stop()
+    refused = "net::ERR_CONNECTION_REFUSED"
+    page.wait_for_event("requestfailed", lambda asked: asked.failure == refused)
     expect(live).to_have_text("reconnecting")
     submit(jobs, "meanwhile")
     with serving(here.settings, port):
