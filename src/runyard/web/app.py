@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 
 from runyard import __version__
 from runyard.web import faults, guards, pages
@@ -24,6 +26,7 @@ from runyard.web.api import (
 )
 from runyard.web.api.examples import illustrate
 from runyard.web.live import Newsroom
+from runyard.web.pages import errors
 from runyard.web.passwords import hashers
 from runyard.web.place import Place
 
@@ -48,6 +51,7 @@ class Application(FastAPI):
 def create_app(place: Place) -> FastAPI:
     """An ASGI application on an open home."""
     app = Application(
+        routes=_routes(),
         title="Runyard",
         version=__version__,
         description=ABOUT,
@@ -61,13 +65,20 @@ def create_app(place: Place) -> FastAPI:
     app.state.newsroom = Newsroom(place.store)
     faults.install(app)
     guards.install(app)
+    errors.install(app)
+    return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """Where which endpoint is: the same for all homes, and FastAPI takes long to find out."""
     api = APIRouter(prefix="/api/v1")
     for module in (system, auth, several, jobs, batches, templates, schedules, people, yard):
         api.include_router(module.router)
-    app.include_router(api)
-    app.include_router(yard.debug)
-    pages.install(app)
-    return app
+    everything = APIRouter()
+    for router in (api, yard.debug, pages.router()):
+        everything.include_router(router)
+    return everything.routes
 
 
 @asynccontextmanager

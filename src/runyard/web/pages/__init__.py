@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 
 from runyard.web.pages import (
     actions,
     admin,
     batches,
     docs,
-    errors,
     files,
     jobs,
     overview,
@@ -28,10 +27,9 @@ PAGES = (
 )
 
 
-def install(app: FastAPI) -> None:
-    """Add the pages to an application."""
-    router = APIRouter(include_in_schema=False)
+def router() -> APIRouter:
+    """All pages."""
+    found = APIRouter(include_in_schema=False)
     for module in PAGES:
-        router.include_router(module.router)
-    app.include_router(router)
-    errors.install(app)
+        found.include_router(module.router)
+    return found
