@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from runyard.engine.worker import DRAIN_SECONDS
 from tests.support.browsing import browser
 from tests.support.commands import COMMAND, call, runyard
 from tests.support.disks import mounted
@@ -196,14 +197,19 @@ def refuses(url: str) -> bool:
     return False
 
 
-def test_a_second_signal_gives_running_jobs_back(home: Path) -> None:
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_second_signal_gives_running_jobs_back(home: Path, is_closed: bool) -> None:
+    """Whether it comes while the server ends or after that."""
     with serving("up", "--slots", "1") as (process, said), signed_in(said) as client:
         job = client.post("/jobs", json={"command": ["sleep", "600"]}).json()["id"]
         eventually(lambda: client.get(f"/jobs/{job}").json()["state"] == "running")
+        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: refuses(said["url"]))
-        process.send_signal(signal.SIGTERM)
+        if is_closed:
+            eventually(lambda: refuses(said["url"]))
+        process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+        assert time.monotonic() - began < DRAIN_SECONDS
     assert workers(home) == []
     assert call("list", "--json").json["jobs"][0]["state"] == "queued"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import signal
 import socket
@@ -26,6 +27,7 @@ from runyard.web.place import Place
 from runyard.web.server import Server
 
 PORT = 8000
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 host_option = click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen."
@@ -101,12 +103,14 @@ def _serve(
         else:
             _require_password(accounts)
         place = Place.of(settings, store, config_path)  # before a worker that would be in vain
+        beside = None
         if worker is not None:
-            stack.enter_context(_worker(settings, worker, config_path))
+            beside = stack.enter_context(_worker(settings, worker, config_path))
         stack.enter_context(bootstrap.order_kept(settings, store))
-        app = create_app(place)
         greet = functools.partial(_greet, sock, store, link, as_json)
-        Server(app, sock, greet, settings.trusted_proxies).serve_until_told()
+        running = Server(create_app(place), sock, greet, settings.trusted_proxies)
+        _obey_signals(running, beside)
+        running.serve_until_told()
 
 
 def _login_link(accounts: Accounts) -> str:
@@ -139,8 +143,32 @@ def _greet(sock: socket.socket, store: Store, link: str | None, as_json: bool) -
         click.echo(f"Sign in, once: {login}")
 
 
+class _WorkerBeside:
+    """A worker of ours. The first byte in its pipe, or the end of the pipe, means to it what a
+    first signal does, the second byte what a second does: so none is lost, whatever we do then."""
+
+    def __init__(self, process: subprocess.Popen[bytes], pipe: io.RawIOBase) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._is_told = False
+
+    def tell(self) -> None:
+        """To drain; the second time, to give back what runs."""
+        self._is_told = True
+        with contextlib.suppress(BrokenPipeError, ValueError):  # gone, or waited for
+            self._pipe.write(b".")
+
+    def wait(self) -> None:
+        """Until it has drained."""
+        if not self._is_told:
+            self.tell()
+        self._process.wait()
+
+
 @contextlib.contextmanager
-def _worker(settings: Settings, arguments: list[str], config_path: str | None) -> Iterator[None]:
+def _worker(
+    settings: Settings, arguments: list[str], config_path: str | None
+) -> Iterator[_WorkerBeside]:
     """A worker that lives as long as the block, and drains when it ends, or when we are killed."""
     ours, its = os.pipe()
     try:
@@ -154,20 +182,19 @@ def _worker(settings: Settings, arguments: list[str], config_path: str | None) -
         )
     finally:
         os.close(ours)
-    try:
-        yield
-    finally:
-        os.close(its)
-        _wait(process)
+    with open(its, "wb", buffering=0) as pipe:
+        beside = _WorkerBeside(process, pipe)
+        try:
+            yield beside
+        finally:
+            beside.wait()
 
 
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    """Until the worker has drained; each further signal is handed on to it."""
+def _obey_signals(running: Server, beside: _WorkerBeside | None) -> None:
+    def stop(*_: object) -> None:
+        running.stop()
+        if beside is not None:
+            beside.tell()
 
-    def hand_on(number: int, _: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
-
-    for number in server.SIGNALS:
-        signal.signal(number, hand_on)
-    process.wait()
+    for number in SIGNALS:
+        signal.signal(number, stop)

@@ -14,7 +14,7 @@ from runyard.cli.params import Duration, config_option, json_option, simulate_op
 from runyard.cli.session import home_session, print_json
 from runyard.client.local import Local
 from runyard.engine import presence
-from runyard.engine.worker import Worker, WorkerOptions
+from runyard.engine.worker import DRAIN_SECONDS, Worker, WorkerOptions
 
 IDLE_SECONDS = 60.0  # after which a background worker leaves
 
@@ -22,7 +22,9 @@ IDLE_SECONDS = 60.0  # after which a background worker leaves
 @click.command("worker")
 @click.option("--slots", type=click.IntRange(1, 1000), help="Jobs at once.  [default: CPUs]")
 @click.option("--target", "targets", multiple=True, help="Serve only this one; may be repeated.")
-@click.option("--drain", type=Duration(), default=30.0, help="Time to finish after a first Ctrl-C.")
+@click.option(
+    "--drain", type=Duration(), default=DRAIN_SECONDS, help="Time to finish after a first Ctrl-C."
+)
 @click.option("--exit-when-idle", type=Duration(), help="Leave after so long without work.")
 @simulate_option
 @config_option
@@ -92,7 +94,7 @@ def _run(
     with bootstrap.worker(here.settings, here.store, options) as worker:
         _obey_signals(worker)
         if while_open is not None:
-            watch = threading.Thread(target=_drain_at_end, args=(worker, while_open), daemon=True)
+            watch = threading.Thread(target=_obey_pipe, args=(worker, while_open), daemon=True)
             watch.start()
         if as_json:
             print_json({"worker": worker.id, "slots": options.slots})
@@ -116,11 +118,13 @@ def _run_in_background(here: Local, options: WorkerOptions, lock: int | None) ->
             lock = presence.take_background_lock(here.settings.home.run)
 
 
-def _drain_at_end(worker: Worker, fd: int) -> None:
-    """Whoever started us holds the other end of a pipe: it closes when they are gone, however."""
-    with open(fd, "rb") as pipe:
-        pipe.read()
-    worker.drain()
+def _obey_pipe(worker: Worker, fd: int) -> None:
+    """Whoever started us holds the other end: it closes when they are gone, however."""
+    with open(fd, "rb", buffering=0) as pipe:
+        pipe.read(1)
+        worker.drain()
+        if pipe.read(1):
+            worker.kill()
 
 
 def _obey_signals(worker: Worker) -> None:

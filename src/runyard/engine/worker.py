@@ -45,6 +45,7 @@ from runyard.store.registry import WorkerInfo
 from runyard.store.yard import FreeSlot
 
 log = logging.getLogger("runyard")
+DRAIN_SECONDS = 30.0  # how long running jobs may go on after a request to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class WorkerOptions:
     targets: frozenset[str] | None = None  # None: every target
     reserved: bool = False  # serves only jobs submitted to its own pool
     poll_seconds: float = 1.0  # how often it looks for work that nobody told it of
-    drain_seconds: float = 30.0  # how long running jobs may go on after a request to stop
+    drain_seconds: float = DRAIN_SECONDS
     idle_exit: float | None = None  # leave after so long without work
     keeps_time: bool = False  # but not while a schedule may make some
 

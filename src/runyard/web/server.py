@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import resource
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,7 +14,6 @@ from fastapi import FastAPI
 from runyard.errors import InvalidRequest
 from runyard.web.connections import Connection
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_SECONDS = 5  # for requests that are being answered when we shall stop
 
 
@@ -98,7 +95,7 @@ class Server(uvicorn.Server):
         self._tell = started
 
     def serve_until_told(self) -> None:
-        """Until a signal comes, in the main thread, or until ``stop``."""
+        """Until ``stop``."""
         _allow_many_connections()
         self.run(sockets=[self._sock])
 
@@ -112,19 +109,11 @@ class Server(uvicorn.Server):
         await self.app.state.newsroom.close()
         await super().shutdown(sockets)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Ours, since the usual one dies of the signal when all has been put in order."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        old = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+        """None: what a signal means is for the command to say."""
+        return contextlib.nullcontext()
 
     def stop(self) -> None:
-        """Answer what was asked, then return."""
+        """Answer what was asked, then return; told again, do not wait for that."""
+        self.force_exit = self.should_exit
         self.should_exit = True
