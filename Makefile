@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 FOR_BENCH := .[dev,bench]
 UV := $(shell command -v uv 2>/dev/null)
-# More than four workers wait for the one PostgreSQL rather than for the processor.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
-	[ $$n -lt 2 ] && n=2; [ $$n -gt 4 ] && n=4; echo $$n)
+# Tests wait half of their time, for other processes. More than four workers wait for the one
+# PostgreSQL.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

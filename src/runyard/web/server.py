@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import resource
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 from fastapi import FastAPI
@@ -109,9 +109,10 @@ class Server(uvicorn.Server):
         await self.app.state.newsroom.close()
         await super().shutdown(sockets)
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """None: what a signal means is for the command to say."""
-        return contextlib.nullcontext()
+        yield
 
     def stop(self) -> None:
         """Answer what was asked, then return; told again, do not wait for that."""
