@@ -98,3 +98,10 @@ def test_one_that_was_drawn_is_taken() -> None:
             drawn = draw(32)
             text = base64.b64encode(drawn).decode() if isinstance(drawn, bytes) else drawn
             assert config._secrets({"RUNYARD_SECRET": text}) == (text,)
+
+
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "²", "9999999999"])
+def test_a_number_of_streams_that_is_none_is_refused(home: Path, text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"RUNYARD_STREAMS is .* a whole number above 0"):
+        Settings.load(home, environment={"RUNYARD_STREAMS": text})
+    assert Settings.load(home, environment={"RUNYARD_STREAMS": "20"}).streams == 20

@@ -22,6 +22,9 @@ _OF_POSTGRESQL = ("PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE")
 CONFIG_VARIABLE = "RUNYARD_CONFIG"
 LEASE_SECONDS = 30.0
 RETENTION_DAYS = 30.0
+# A page has one or two while it is looked at; what waits for a build, or follows it, one.
+STREAMS = 1000
+STREAMS_PER_USER = 250
 SHORTEST_SECRET = 32
 FEWEST_DIFFERENT = 8  # characters of a secret, also without the words of examples
 _EXAMPLES = re.compile(
@@ -90,6 +93,8 @@ class Settings:
     default_workdir: str | None = None  # where those begin that name no directory
     secrets: tuple[str, ...] = ()  # sign sessions: the first signs, all are good
     command_timeout: float | None = None  # of jobs that name none, and the longest they may name
+    streams: int = STREAMS  # that one server sends at once, and waits that it answers
+    streams_per_user: int = STREAMS_PER_USER
     trusted_proxies: tuple[str, ...] = ()  # whose word is taken for where a request comes from
 
     @classmethod
@@ -117,6 +122,8 @@ class Settings:
             next(iter(_directories(env, "DEFAULT_WORKING_DIR", separator=None)), None),
             _secrets(env),
             _positive(env, "COMMAND_TIMEOUT_SECONDS", None),
+            _whole(env, "RUNYARD_STREAMS", STREAMS),
+            _whole(env, "RUNYARD_STREAMS_PER_USER", STREAMS_PER_USER),
             _proxies(env),
         )
 
@@ -248,3 +255,12 @@ def _positive(env: Mapping[str, str], name: str, default: float | None) -> float
     if not 0 < value < float("inf"):
         raise InvalidRequest(f"{name} is {text!r}; it must be a number above 0")
     return value
+
+
+def _whole(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name)
+    if not text:
+        return default
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise InvalidRequest(f"{name} is {text!r}; it must be a whole number above 0")
+    return int(text)

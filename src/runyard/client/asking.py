@@ -23,6 +23,15 @@ PAUSES = (0.05, 2.0)  # the first and the longest
 AWAY = frozenset({502, 503, 504})  # somebody before the server says so, or its database does not
 
 
+def _again_after(answer: Answer) -> float | None:
+    """After how many seconds, at the least, the same may be asked again; None for what will not
+    change by itself, as a quota of jobs."""
+    if answer.status in AWAY:
+        return 0.0
+    after = answer.headers.get("retry-after", "")
+    return float(after) if answer.status == 429 and after.isdigit() else None
+
+
 class Patience:
     """Bounds how long is tried again."""
 
@@ -35,15 +44,15 @@ class Patience:
         """It worked: the next trouble has its own time."""
         self._until, self._pause = None, PAUSES[0]
 
-    def pause(self) -> Pause | None:
-        """What to do before the next try; None if there shall be none."""
+    def pause(self, least: float = 0.0) -> Pause | None:
+        """What to do before the next try, for ``least`` seconds; None if there shall be none."""
         now = time.monotonic()
         self._until = self._until or now + self._seconds
-        if now >= self._until:
+        if now + least >= self._until:
             return None
         seconds = self._pause * random.uniform(0.5, 1.0)  # so that not all come back at once
         self._pause = min(self._pause * 2, PAUSES[1])
-        return Pause(seconds)
+        return Pause(least + seconds)
 
 
 class Asker:
@@ -81,7 +90,10 @@ class Asker:
             if answer.status == 401 and may_renew:
                 may_renew = False
                 yield from self._renew()
-            elif answer.status in AWAY and is_safe and (pause := patience.pause()):
+            elif is_safe and (least := _again_after(answer)) is not None:
+                pause = patience.pause(least)
+                if pause is None:
+                    raise fault(answer, self.keyring.url)
                 yield pause
             elif not 200 <= answer.status < 300:
                 raise fault(answer, self.keyring.url)

@@ -25,6 +25,7 @@ from runyard.web.api import (
     yard,
 )
 from runyard.web.api.examples import illustrate
+from runyard.web.crowds import Crowd
 from runyard.web.live import Newsroom
 from runyard.web.pages import errors
 from runyard.web.passwords import hashers
@@ -33,6 +34,8 @@ from runyard.web.place import Place
 # That answer requests. A request is short queries and much Python, which one thread at a time can
 # run: many more mostly take it from each other, and everybody waits three times as long.
 THREADS = 3
+
+LISTEN_AGAIN_SECONDS = 2.0
 
 ABOUT = "Runs a team's tests and batch jobs on a laptop, a shelf of phones or a fleet."
 
@@ -63,6 +66,11 @@ def create_app(place: Place) -> FastAPI:
     )
     app.state.place = place
     app.state.newsroom = Newsroom(place.store)
+    settings = place.settings
+    app.state.listeners = Crowd(
+        "streams and waits", settings.streams_per_user, settings.streams, LISTEN_AGAIN_SECONDS
+    )
+    app.state.long_bodies = guards.long_bodies()
     faults.install(app)
     guards.install(app)
     errors.install(app)

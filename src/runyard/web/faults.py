@@ -59,16 +59,18 @@ MEANING = {
     409: "Things are not in a state that allows this",
     413: "The request is too large",
     422: "The request does not have the right form",
-    429: "A quota is used up, or there were too many tries",
+    429: "A quota is used up, too much is under way, or there were too many tries",
     503: "The database cannot be reached, or cannot save",
 }
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These faults, for the OpenAPI document of an endpoint."""
+    """These faults, for the OpenAPI document of an endpoint. What may be too large may also be one
+    of too many that are."""
+    found = {*statuses, 503} | ({429} if 413 in statuses else set())
     return {
         status: {"model": Unprocessable if status == 422 else Fault, "description": MEANING[status]}
-        for status in sorted({*statuses, 503})
+        for status in sorted(found)
     }
 
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runyard.errors import RunyardError
 from runyard.web import faults
 from runyard.web.callers import sender_of
+from runyard.web.crowds import Crowd, Share
 from runyard.web.live import in_thread
 
 MOST_BYTES = 1 << 20  # of one request
@@ -18,6 +19,10 @@ FOR_JOBS = frozenset({"/api/v1/jobs", "/api/v1/job-batches"})
 # Of one by nobody in particular: what is larger is read, and taken apart, for those only whom we
 # know.
 MOST_OF_NOBODY = 64 << 10
+# Of what is larger, at once: while it comes, and until it is answered.
+IN_FLIGHT_OF_ONE = 64 << 20
+IN_FLIGHT = 256 << 20
+SEND_AGAIN_SECONDS = 2.0
 
 POLICY = "; ".join(
     [
@@ -55,6 +60,11 @@ def install(app: FastAPI) -> None:
     app.add_middleware(Guard)
 
 
+def long_bodies() -> Crowd:
+    """How much of what is large may be in flight."""
+    return Crowd("MiB of long requests", IN_FLIGHT_OF_ONE, IN_FLIGHT, SEND_AGAIN_SECONDS, 1 << 20)
+
+
 class Guard:
     """Bounds what comes in, and adds headers to what goes out."""
 
@@ -75,7 +85,11 @@ class Guard:
         if _announced(scope) > most:
             await _refuse(sending, most)
             return
-        await self._app(scope, _bounded(scope, receive, most), sending)
+        intake = _Intake(scope, receive, most)
+        try:
+            await self._app(scope, intake.receive, sending)
+        finally:
+            intake.end()
 
 
 def _storing(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -92,33 +106,41 @@ def _announced(scope: Scope) -> int:
     return 0
 
 
-def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
-    came = 0
-    is_known = False
+class _Intake:
+    """What comes of one request, and whom it is from once it is much."""
 
-    async def receiving() -> Message:
-        nonlocal came, is_known
-        message = await receive()
-        came += len(message.get("body", b""))
-        if came > most:
-            raise TooLarge(most)
-        if came > MOST_OF_NOBODY and not is_known:
-            await _require_known(scope)
-            is_known = True
+    def __init__(self, scope: Scope, receive: Receive, most: int) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._most = most
+        self._came = 0
+        self._share: Share | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._came += len(message.get("body", b""))
+        if self._came > self._most:
+            raise TooLarge(self._most)
+        if self._came > MOST_OF_NOBODY:
+            try:
+                if self._share is None:
+                    self._share = await self._of_somebody()
+                self._share.raise_to(max(self._came, _announced(self._scope)))
+            except RunyardError as error:
+                headers = {**faults.headers_of(error), "Connection": "close"}
+                raise HTTPException(faults.status_of(error), faults.said(error), headers) from None
         return message
 
-    return receiving
+    def end(self) -> None:
+        """The request has been answered, or given up."""
+        if self._share is not None:
+            self._share.end()
 
-
-async def _require_known(scope: Scope) -> None:
-    try:
-        await in_thread(sender_of, Request(scope))
-    except RunyardError as error:
-        raise HTTPException(
-            faults.status_of(error),
-            faults.said(error),
-            {**faults.headers_of(error), "Connection": "close"},
-        ) from None
+    async def _of_somebody(self) -> Share:
+        request = Request(self._scope)
+        caller, _ = await in_thread(sender_of, request)
+        bodies: Crowd = request.app.state.long_bodies
+        return bodies.share(caller.name)
 
 
 def _said(most: int) -> str:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from runyard.domain.event import EventKind
 from runyard.errors import RunyardError
@@ -25,6 +26,7 @@ from runyard.service.jobs import Jobs
 from runyard.store import feed
 from runyard.store.database import Store
 from runyard.store.feed import Entry
+from runyard.web.crowds import Crowd
 
 Result = TypeVar("Result")
 
@@ -43,11 +45,29 @@ async def in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
     return await anyio.to_thread.run_sync(functools.partial(work, *arguments))
 
 
-def stream(pieces: AsyncGenerator[bytes], is_allowed: Callable[[], bool]) -> StreamingResponse:
-    """An answer of server-sent events, for as long as whoever asked may see them."""
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    allowed = _while_allowed(pieces, is_allowed)
-    return StreamingResponse(allowed, media_type="text/event-stream", headers=headers)
+class Stream(StreamingResponse):
+    """An answer of server-sent events, for as long as whoever asked may see them, and one of the
+    ``crowd`` that listens. Raises ``LimitReached`` before it begins."""
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes],
+        is_allowed: Callable[[], bool],
+        crowd: Crowd,
+        whose: str,
+    ) -> None:
+        super().__init__(
+            _while_allowed(pieces, is_allowed),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+        self._crowd = crowd
+        self._whose = whose
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Not by the pieces, which nobody may ask for the first: then they do not end either.
+        with self._crowd.joined(self._whose):
+            await super().__call__(scope, receive, send)
 
 
 async def _while_allowed(

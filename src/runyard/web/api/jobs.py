@@ -197,7 +197,7 @@ def explain(here: Here, caller: Caller, job_id: JobId) -> Explanation:
     "/{job_id}/logs",
     response_model=LogPiece,
     responses={
-        **documented(401, 404, 422),
+        **documented(401, 404, 422, 429),
         200: {
             "description": "Output as JSON, or with follow=1 a stream of events",
             "content": {"text/event-stream": {}},
@@ -225,7 +225,8 @@ async def read_logs(
         if last is None and attempt is not None:
             last = following.position(job, attempt, offset, stderr_offset)
         pieces = following.follow_logs(request.app.state.newsroom, jobs, job.id, last)
-        return live.stream(pieces, await live.in_thread(pass_of, request))
+        is_allowed = await live.in_thread(pass_of, request)
+        return live.Stream(pieces, is_allowed, request.app.state.listeners, caller.name)
     files = jobs.log_paths(job, attempt, step)
     out = await live.in_thread(logs.piece, files.stdout, offset, limit)
     err = await live.in_thread(logs.piece, files.stderr, stderr_offset, limit)

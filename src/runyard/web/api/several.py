@@ -67,11 +67,12 @@ def history(here: Here, caller: Caller, body: Several) -> History:
     return History(events=list(here.jobs(caller).events(body.ids)))
 
 
-@router.post("/wait", responses=documented(400, 401, 404, 413, 422))
+@router.post("/wait", responses=documented(400, 401, 404, 413, 422, 429))
 async def wait(request: Request, here: Here, caller: Caller, body: Patience) -> Waited:
     """Answers when all of the jobs have ended, or with what is left when the time is over."""
-    newsroom = request.app.state.newsroom
-    total, left = await live.until_ended(newsroom, here.jobs(caller), body.ids, body.seconds)
+    newsroom, jobs = request.app.state.newsroom, here.jobs(caller)
+    with request.app.state.listeners.joined(caller.name):
+        total, left = await live.until_ended(newsroom, jobs, body.ids, body.seconds)
     return Waited(total=total, left=left)
 
 

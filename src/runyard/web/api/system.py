@@ -58,7 +58,7 @@ def health(here: Here, response: Response) -> Health:
     tags=["events"],
     response_class=StreamingResponse,
     responses={
-        **documented(401, 404, 422),
+        **documented(401, 404, 422, 429),
         200: {"description": "Server-sent events", "content": {"text/event-stream": {}}},
     },
 )
@@ -81,4 +81,5 @@ async def events(
     is_number = last_event_id and last_event_id.isascii() and last_event_id.isdigit()
     last = int(last_event_id[:18]) if last_event_id and is_number else None
     is_allowed = await live.in_thread(pass_of, request)
-    return live.stream(newsroom.listen(wanted, last), is_allowed)
+    listeners = request.app.state.listeners
+    return live.Stream(newsroom.listen(wanted, last), is_allowed, listeners, caller.name)
