@@ -89,7 +89,7 @@ class TestTheLetter:
 class TestGroups:
     def test_without_any(self) -> None:
         assert call("groups", "--json").json == {"groups": []}
-        assert call("groups").out.startswith("  ID  ORG ")
+        assert call("groups").out.startswith("ID  ORG ")
 
     def test_what_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         quiet_home(monkeypatch)

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import click
 
-from runyard.cli import show
-from runyard.cli.params import json_option, printable
-from runyard.cli.session import print_json, session
-from runyard.cli.streams import reader_may_leave
+from runyard.cli.lists import Column, print_page
+from runyard.cli.params import json_option
+from runyard.cli.session import session
+from runyard.cli.show import COLOURS
 from runyard.domain.batch import Batch
 from runyard.domain.job import State
 from runyard.domain.listing import BatchFilter
 
 STATES = (State.QUEUED, State.RUNNING, State.PASSED, State.FAILED, State.CANCELLED)
+
+COLUMNS: list[Column[Batch]] = [
+    Column("ID", lambda batch: batch.id),
+    Column("STATE", lambda batch: batch.state.value, lambda batch: COLOURS[batch.state]),
+    Column("TOTAL", lambda batch: batch.total),
+    Column("PASSED", lambda batch: batch.passed),
+    Column("FAILED", lambda batch: batch.failed),
+    Column("LEFT", lambda batch: batch.running + batch.waiting),
+    Column("SECONDS", lambda batch: batch.seconds),
+    Column("NAME", lambda batch: batch.name),
+]
 
 
 @click.command("batches")
@@ -42,24 +53,4 @@ def batches_command(
     wanted = BatchFilter(frozenset(map(State, state)), org_id, submitted_by, text)
     with session() as here:
         page = here.jobs.batch_page(wanted, limit, cursor)
-    if as_json:
-        batches = [batch.model_dump(mode="json") for batch in page.batches]
-        print_json({"batches": batches, "next": page.next})
-        return
-    with reader_may_leave():
-        click.echo(
-            f"{'ID':<16}{'STATE':<11}{'TOTAL':>6}{'PASSED':>8}{'FAILED':>8}{'LEFT':>6}{'SECONDS':>9}"
-            "  NAME"
-        )
-        for batch in page.batches:
-            click.echo(_line(batch))
-        if page.next:
-            click.echo(f"more: the same with --cursor {page.next}", err=True)
-
-
-def _line(batch: Batch) -> str:
-    left = batch.running + batch.waiting
-    return (
-        f"{batch.id:<16}{show.coloured(batch.state, f'{batch.state.value:<11}')}{batch.total:>6}"
-        f"{batch.passed:>8}{batch.failed:>8}{left:>6}{batch.seconds:>9.1f}  {printable(batch.name)}"
-    )
+    print_page("batches", page.batches, COLUMNS, as_json, page.next)

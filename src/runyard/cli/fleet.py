@@ -6,11 +6,48 @@ import time
 
 import click
 
-from runyard.cli.params import Duration, json_option, printable
-from runyard.cli.session import print_json, session
+from runyard.cli.lists import Column, print_list, print_page
+from runyard.cli.params import Duration, json_option
+from runyard.cli.session import session
 from runyard.clock import isoformat
 from runyard.domain.listing import AuditFilter
 from runyard.domain.user import AuditEntry
+from runyard.domain.yard import TargetView, UserStats, WorkerView
+
+WORKER_COLUMNS: list[Column[WorkerView]] = [
+    Column("WORKER", lambda worker: worker.id),
+    Column("HOST", lambda worker: worker.host),
+    Column("PID", lambda worker: worker.pid),
+    Column("SLOTS", lambda worker: worker.slots),
+    Column("SINCE", lambda worker: isoformat(worker.started_at)),
+    Column(
+        "TARGETS",
+        lambda worker: "any" if worker.targets is None else ", ".join(worker.targets),
+    ),
+]
+TARGET_COLUMNS: list[Column[TargetView]] = [
+    Column("TARGET", lambda target: target.name),
+    Column("SLOTS", lambda target: target.slots),
+    Column("READY", lambda target: target.ready),
+]
+STATS_COLUMNS: list[Column[UserStats]] = [
+    Column("USER", lambda user: user.user or "-"),
+    Column("ORG", lambda user: user.org_id),
+    Column("SUBMITTED", lambda user: user.submitted),
+    Column("WAITING", lambda user: user.waiting),
+    Column("RUNNING", lambda user: user.running),
+    Column("PASSED", lambda user: user.passed),
+    Column("FAILED", lambda user: user.failed),
+    Column("CANCELLED", lambda user: user.cancelled),
+    Column("SKIPPED", lambda user: user.skipped),
+]
+AUDIT_COLUMNS: list[Column[AuditEntry]] = [
+    Column("AT", lambda entry: isoformat(entry.at)),
+    Column("ACTOR", lambda entry: entry.actor),
+    Column("ACTION", lambda entry: entry.action),
+    Column("SUBJECT", lambda entry: entry.subject),
+    Column("FROM", lambda entry: entry.address),
+]
 
 
 @click.command("workers")
@@ -25,16 +62,7 @@ def workers_command(as_json: bool) -> None:
     """
     with session() as here:
         found = here.yard.workers()
-    if as_json:
-        print_json({"workers": [worker.model_dump(mode="json") for worker in found]})
-        return
-    click.echo(f"{'WORKER':<28} {'HOST':<20} {'PID':>7} {'SLOTS':>5}  {'SINCE':<20} TARGETS")
-    for worker in found:
-        targets = "any" if worker.targets is None else ", ".join(worker.targets)
-        click.echo(
-            f"{printable(worker.id):<28} {printable(worker.host):<20} {worker.pid:>7}"
-            f" {worker.slots:>5}  {isoformat(worker.started_at) or '':<20} {printable(targets)}"
-        )
+    print_list("workers", found, WORKER_COLUMNS, as_json)
 
 
 @click.command("targets")
@@ -49,12 +77,7 @@ def targets_command(as_json: bool) -> None:
     """
     with session() as here:
         found = here.yard.targets()
-    if as_json:
-        print_json({"targets": [target.model_dump(mode="json") for target in found]})
-        return
-    click.echo(f"{'TARGET':<20} {'SLOTS':>6} {'READY':>6}")
-    for target in found:
-        click.echo(f"{printable(target.name):<20} {target.slots:>6} {target.ready:>6}")
+    print_list("targets", found, TARGET_COLUMNS, as_json)
 
 
 @click.command("stats")
@@ -69,14 +92,7 @@ def stats_command(as_json: bool) -> None:
     """
     with session() as here:
         found = here.jobs.stats()
-    if as_json:
-        print_json({"users": [user.model_dump(mode="json") for user in found]})
-        return
-    columns = ("submitted", "waiting", "running", "passed", "failed", "cancelled", "skipped")
-    click.echo(f"{'USER':<20} {'ORG':<16}" + "".join(f" {name.upper():>9}" for name in columns))
-    for user in found:
-        counts = "".join(f" {getattr(user, name):>9}" for name in columns)
-        click.echo(f"{printable(user.user) or '-':<20} {printable(user.org_id):<16}{counts}")
+    print_list("users", found, STATS_COLUMNS, as_json)
 
 
 @click.command("audit")
@@ -110,16 +126,4 @@ def audit_command(
         found = here.accounts.audit(wanted, limit + 1, before)
     shown = found[:limit]
     more = shown[-1].seq if len(found) > limit else None
-    if as_json:
-        print_json({"entries": [entry.model_dump(mode="json") for entry in shown], "next": more})
-        return
-    for entry in shown:
-        click.echo(_audit_line(entry))
-    if more is not None:
-        click.echo(f"more: the same with --before {more}", err=True)
-
-
-def _audit_line(entry: AuditEntry) -> str:
-    what = f"{entry.action} {printable(entry.subject)}"
-    where = f"  from {printable(entry.address)}" if entry.address else ""
-    return f"{isoformat(entry.at)}  {printable(entry.actor):<16} {what}{where}"
+    print_page("entries", shown, AUDIT_COLUMNS, as_json, more, "--before")

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from runyard.cli.lists import Column, print_list
 from runyard.cli.params import json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.clock import isoformat
@@ -55,12 +56,7 @@ def list_users_command(as_json: bool) -> None:
     with session() as here:
         while page := here.accounts.page(found[-1].name if found else "", 1000):
             found += page
-    if as_json:
-        print_json({"users": [user.model_dump(mode="json") for user in found]})
-        return
-    click.echo(f"{'NAME':<24} {'ROLE':<8} {'ORG':<16} SIGNS IN")
-    for user in found:
-        click.echo(_user_line(user))
+    print_list("users", found, USER_COLUMNS, as_json)
 
 
 @users_command.command("set-role")
@@ -116,14 +112,21 @@ def _print_user(user: User, as_json: bool) -> None:
     if as_json:
         print_json(user.model_dump(mode="json"))
     else:
-        click.echo(_user_line(user))
+        print_list("users", [user], USER_COLUMNS, as_json=False)
 
 
-def _user_line(user: User) -> str:
-    how = "by password, link or token" if user.has_password else "by link or token"
+def _signs_in(user: User) -> str:
     if user.disabled_at is not None:
-        how = click.style(f"no more, since {isoformat(user.disabled_at)}", fg="red")
-    return f"{user.name:<24} {user.role.value:<8} {printable(user.org_id):<16} {how}"
+        return f"no more, since {isoformat(user.disabled_at)}"
+    return "by password, link or token" if user.has_password else "by link or token"
+
+
+USER_COLUMNS: list[Column[User]] = [
+    Column("NAME", lambda user: user.name),
+    Column("ROLE", lambda user: user.role.value),
+    Column("ORG", lambda user: user.org_id),
+    Column("SIGNS IN", _signs_in, lambda user: None if user.disabled_at is None else "red"),
+]
 
 
 @click.group("tokens")
@@ -173,12 +176,7 @@ def list_tokens_command(user: str | None, as_json: bool) -> None:
     """List tokens, the newest first."""
     with session() as here:
         found = here.accounts.tokens(user or "*")
-    if as_json:
-        print_json({"tokens": [token.model_dump(mode="json") for token in found]})
-        return
-    click.echo(f"{'ID':<18} {'USER':<16} {'NAME':<20} {'SCOPE':<8} STATE")
-    for token in found:
-        click.echo(_token_line(token))
+    print_list("tokens", found, TOKEN_COLUMNS, as_json)
 
 
 @tokens_command.command("revoke")
@@ -194,12 +192,18 @@ def revoke_command(id: str, as_json: bool) -> None:  # noqa: A002
         click.echo(f"token {printable(id)} is revoked")
 
 
-def _token_line(token: ApiToken) -> str:
-    state = f"until {isoformat(token.expires_at) or 'revoked'}"
+def _is_good(token: ApiToken) -> str:
+    until = f"until {isoformat(token.expires_at) or 'revoked'}"
     if token.revoked_at is not None:
-        state = f"revoked {isoformat(token.revoked_at)}"
-    used = f", last used {isoformat(token.used_at)}" if token.used_at else ", never used"
-    return (
-        f"{token.id:<18} {token.user:<16} {printable(token.name):<20} {token.scope.value:<8}"
-        f" {state}{used}"
-    )
+        until = f"revoked {isoformat(token.revoked_at)}"
+    return until
+
+
+TOKEN_COLUMNS: list[Column[ApiToken]] = [
+    Column("ID", lambda token: token.id),
+    Column("USER", lambda token: token.user),
+    Column("NAME", lambda token: token.name),
+    Column("SCOPE", lambda token: token.scope.value),
+    Column("GOOD", _is_good),
+    Column("LAST USED", lambda token: isoformat(token.used_at) or "never"),
+]

@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from runyard import configfile
+from runyard.cli.lists import Column, print_list
 from runyard.cli.named import all_of, org_option, removed
 from runyard.cli.params import (
     config_option,
@@ -21,6 +22,23 @@ from runyard.cli.session import print_json, session
 from runyard.cli.streams import reader_may_leave
 from runyard.clock import isoformat
 from runyard.domain.timetable import Missed, Overlap, Schedule
+
+COLUMNS: list[Column[Schedule]] = [
+    Column("NAME", lambda schedule: schedule.name),
+    Column("ORG", lambda schedule: schedule.org_id),
+    Column("TEMPLATE", lambda schedule: schedule.template),
+    Column("CRON", lambda schedule: schedule.cron),
+    Column(
+        "NEXT",
+        lambda schedule: "paused" if schedule.is_paused else isoformat(schedule.next_at),
+        lambda schedule: "yellow" if schedule.is_paused else None,
+    ),
+    Column(
+        "LAST BATCH",
+        lambda schedule: schedule.last_error or schedule.last_batch or "-",
+        lambda schedule: "red" if schedule.last_error else None,
+    ),
+]
 
 
 @click.group("schedule", invoke_without_command=True)
@@ -189,26 +207,7 @@ def next_command(name: str, count: int, org_id: str | None, as_json: bool) -> No
 def _list(as_json: bool) -> None:
     with session() as here:
         found = all_of(here.schedules.page)
-    if as_json:
-        print_json({"schedules": [schedule.model_dump(mode="json") for schedule in found]})
-        return
-    with reader_may_leave():
-        click.echo(
-            f"{'NAME':<20} {'ORG':<12} {'TEMPLATE':<20} {'CRON':<18} {'NEXT':<24} LAST BATCH"
-        )
-        for schedule in found:
-            click.echo(_line(schedule))
-
-
-def _line(schedule: Schedule) -> str:
-    due = click.style("paused", fg="yellow") if schedule.is_paused else isoformat(schedule.next_at)
-    last = schedule.last_batch or "-"
-    if schedule.last_error:
-        last = click.style(printable(schedule.last_error), fg="red")
-    return (
-        f"{schedule.name:<20} {printable(schedule.org_id):<12} {schedule.template:<20} "
-        f"{printable(schedule.cron):<18} {due:<24} {last}"
-    )
+    print_list("schedules", found, COLUMNS, as_json)
 
 
 def _say(schedule: Schedule, done: str, as_json: bool) -> None:

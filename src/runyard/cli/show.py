@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from runyard.cli.lists import Column, print_page
 from runyard.cli.params import Pair, json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.cli.why import told_why
@@ -29,6 +30,15 @@ COLOURS = {
     State.CANCELLED: "magenta",
     State.SKIPPED: "bright_black",
 }
+
+COLUMNS: list[Column[Job]] = [
+    Column("ID", lambda job: job.id),
+    Column("STATE", lambda job: job.state.value, lambda job: COLOURS[job.state]),
+    Column("PRI", lambda job: job.priority),
+    Column("TARGET", lambda job: job.target),
+    Column("SECONDS", lambda job: job.seconds),
+    Column("NAME", lambda job: job.name),
+]
 
 
 def coloured(state: State, text: str | None = None) -> str:
@@ -92,13 +102,7 @@ def list_command(
     wanted = JobFilter(frozenset(map(State, state)), batch, labels=labels, **only)
     with session() as here:
         page = here.jobs.page(wanted, limit, cursor)
-    if as_json:
-        jobs = [job.model_dump(mode="json") for job in page.jobs]
-        print_json({"jobs": jobs, "next": page.next})
-        return
-    _print_table(page.jobs)
-    if page.next:
-        click.echo(f"more: the same with --cursor {page.next}", err=True)
+    print_page("jobs", page.jobs, COLUMNS, as_json, page.next)
 
 
 @click.command("logs")
@@ -217,12 +221,3 @@ def _print_batch(batch: Batch) -> None:
     for word in ("total", "passed", "failed", "skipped", "cancelled", "running", "waiting"):
         click.echo(f"{word + ':':<12}{getattr(batch, word)}")
     click.echo(f"{'seconds:':<12}{batch.seconds:.1f}")
-
-
-def _print_table(jobs: list[Job]) -> None:
-    click.echo(f"{'ID':<14}{'STATE':<11}{'PRI':>3}  {'TARGET':<12}{'SECONDS':>8}  NAME")
-    for job in jobs:
-        seconds = "" if job.seconds is None else f"{job.seconds:.1f}"
-        state = coloured(job.state, f"{job.state.value:<11}")
-        line = f"{job.id:<14}{state}{job.priority:>3}  {printable(job.target):<12}{seconds:>8}"
-        click.echo(f"{line}  {printable(job.name)}")

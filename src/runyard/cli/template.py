@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from runyard import configfile
+from runyard.cli.lists import Column, print_list
 from runyard.cli.named import all_of, org_option, removed
 from runyard.cli.params import (
     config_option,
@@ -24,6 +25,14 @@ from runyard.domain.parameters import Parameter
 from runyard.domain.template import Template
 from runyard.errors import InvalidRequest
 from runyard.service import documents
+
+COLUMNS: list[Column[Template]] = [
+    Column("NAME", lambda template: template.name),
+    Column("ORG", lambda template: template.org_id),
+    Column("BY", lambda template: template.created_by),
+    Column("PARAMETERS", lambda template: " ".join(map(_spelled, template.parameters))),
+    Column("DESCRIPTION", lambda template: template.description),
+]
 
 
 @click.group("template", invoke_without_command=True)
@@ -101,18 +110,7 @@ def list_command(as_json: bool) -> None:
 def _list(as_json: bool) -> None:
     with session() as here:
         found = all_of(here.templates.page)
-    if as_json:
-        print_json({"templates": [template.model_dump(mode="json") for template in found]})
-        return
-    with reader_may_leave():
-        click.echo(f"{'NAME':<24} {'ORG':<12} {'BY':<12} {'PARAMETERS':<28} DESCRIPTION")
-        for template in found:
-            given = " ".join(map(_spelled, template.parameters))
-            click.echo(
-                f"{template.name:<24} {printable(template.org_id):<12} "
-                f"{printable(template.created_by):<12} {printable(given):<28} "
-                f"{printable(template.description)}".rstrip()
-            )
+    print_list("templates", found, COLUMNS, as_json)
 
 
 @template_command.command("show")

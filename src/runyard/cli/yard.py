@@ -6,6 +6,7 @@ import time
 
 import click
 
+from runyard.cli.lists import Column, print_list
 from runyard.cli.params import json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.clock import isoformat
@@ -53,15 +54,7 @@ def groups_command(
         return
     with session() as here:
         found = here.yard.groups(limit, GroupFilter(org_id, app_version_id, target))
-    if as_json:
-        print_json({"groups": [_group_json(group) for group in found]})
-        return
-    click.echo(
-        f"{'ID':>4}  {'ORG':<12} {'BUILD':<16} {'TARGET':<12} {'QUEUED':>6} {'RUNNING':>7}"
-        f" {'INSTALLS':>8} {'SAVED':>5}  HELD BY"
-    )
-    for group in found:
-        click.echo(_group_line(group))
+    print_list("groups", found, GROUP_COLUMNS, as_json)
 
 
 @groups_command.command("cancel")
@@ -82,19 +75,25 @@ def cancel_group_command(group: int, as_json: bool) -> None:
         click.echo(f"group {group}: {len(ids)} job{'s' * (len(ids) != 1)} cancelled")
 
 
-def _group_json(group: GroupView) -> dict[str, object]:
-    return group.model_dump(mode="json") | {"installs_saved": group.installs_saved}
+def _held_by(group: GroupView) -> str:
+    return ", ".join(holder.slot for holder in group.holders)
 
 
-def _group_line(group: GroupView) -> str:
-    held = ", ".join(holder.slot for holder in group.holders)
-    paused = click.style("  paused", fg="yellow") if group.is_paused else ""
-    build = group.app_version_id or "-"
-    return (
-        f"{group.id:>4}  {printable(group.org_id):<12} {printable(build):<16}"
-        f" {printable(group.target):<12} {group.queued:>6} {group.running:>7} {group.installs:>8}"
-        f" {group.installs_saved:>5}  {printable(held)}{paused}"
-    )
+GROUP_COLUMNS: list[Column[GroupView]] = [
+    Column("ID", lambda group: group.id),
+    Column("ORG", lambda group: group.org_id),
+    Column("BUILD", lambda group: group.app_version_id or "-"),
+    Column("TARGET", lambda group: group.target),
+    Column("QUEUED", lambda group: group.queued),
+    Column("RUNNING", lambda group: group.running),
+    Column("INSTALLS", lambda group: group.installs),
+    Column("SAVED", lambda group: group.installs_saved),
+    Column(
+        "HELD BY",
+        lambda group: f"{_held_by(group)}{'  paused' if group.is_paused else ''}",
+        lambda group: "yellow" if group.is_paused else None,
+    ),
+]
 
 
 @click.group("devices", invoke_without_command=True)
@@ -113,12 +112,7 @@ def devices_command(context: click.Context, as_json: bool) -> None:
         return
     with session() as here:
         found = here.yard.devices()
-    if as_json:
-        print_json({"devices": [device.model_dump(mode="json") for device in found]})
-        return
-    click.echo(f"{'DEVICE':<18} {'TARGET':<12} {'STATE':<12} {'BUILD':<16} RUNS")
-    for device in found:
-        click.echo(_device_line(device))
+    print_list("devices", found, DEVICE_COLUMNS, as_json)
 
 
 @devices_command.command("drain")
@@ -157,15 +151,20 @@ def _change_device(name: str, state: SlotState, as_json: bool) -> None:
         click.echo(f"{printable(name)} is {state}" + ("" if changed else " already"))
 
 
-def _device_line(device: DeviceView) -> str:
-    state = click.style(f"{device.state.value:<12}", fg=STATE_COLOURS[device.state])
+def _runs(device: DeviceView) -> str:
     runs = f"{device.job_id} {device.job_name}" if device.job_id else ""
     if device.state is not SlotState.READY and device.since:
         runs = f"{runs}  for {time.time() - device.since:.0f} s: {device.reason or ''}".strip()
-    return (
-        f"{printable(device.name):<18} {printable(device.target or 'any'):<12} {state}"
-        f" {printable(device.app_version_id or '-'):<16} {printable(runs)}"
-    )
+    return runs
+
+
+DEVICE_COLUMNS: list[Column[DeviceView]] = [
+    Column("DEVICE", lambda device: device.name),
+    Column("TARGET", lambda device: device.target or "any"),
+    Column("STATE", lambda device: device.state.value, lambda device: STATE_COLOURS[device.state]),
+    Column("BUILD", lambda device: device.app_version_id or "-"),
+    Column("RUNS", _runs),
+]
 
 
 @click.command("priority")

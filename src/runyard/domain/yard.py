@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from runyard.domain.job import State, Timestamp
 from runyard.domain.slot import SlotState
@@ -44,6 +44,7 @@ class GroupView(BaseModel):
     holders: list[Holder] = Field(default_factory=list)
     jobs: list[Member] = Field(default_factory=list)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def installs_saved(self) -> int:
         """Attempts that needed no install of their own; none in a lane, where nobody installs."""
