@@ -13,7 +13,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,7 +229,42 @@ def piece(path: Path, offset: int, limit: int) -> tuple[bytes, int, int]:
     return data, after, size
 
 
-def stretches(path: Path) -> Iterator[bytes]:
+class Whole:
+    """A stream without a hole, as long as it was when it was opened; ``tag`` is another whenever
+    there is another text."""
+
+    def __init__(self, fd: int | None) -> None:
+        # As a file, which closes itself however little of it is ever read.
+        self._file = None if fd is None else os.fdopen(fd, "rb", buffering=0)
+        found = None if fd is None else os.fstat(fd)
+        self.size = found.st_size if found else 0
+        self.tag = f"{found.st_mtime_ns:x}-{found.st_size:x}" if found else "0-0"
+
+    def read(self, asked: range) -> Generator[bytes]:
+        """Part of it, piece by piece. Raises ``OSError`` if it has gone meanwhile, as the middle of
+        a flood does, and what was begun cannot be ended."""
+        at = asked.start
+        while self._file is not None and at < asked.stop:
+            data = os.pread(self._file.fileno(), min(_CHUNK, asked.stop - at), at)
+            if not data or _next_hole(self._file.fileno(), at) < at + len(data):
+                raise OSError(f"the log was cut behind byte {at} while it was read")
+            at += len(data)
+            yield data
+
+
+def whole(path: Path) -> Whole | None:
+    """A stream to be read in parts; None if there is a hole in it."""
+    fd = _open(path)
+    if fd is None:
+        return Whole(None)
+    size = os.fstat(fd).st_size  # first: its end counts as a hole, and moves
+    if _next_hole(fd, 0) < size:
+        os.close(fd)
+        return None
+    return Whole(fd)
+
+
+def stretches(path: Path) -> Generator[bytes]:
     """All that is kept of a stream, piece by piece."""
     fd = _open(path)
     if fd is None:

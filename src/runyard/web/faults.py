@@ -58,6 +58,7 @@ MEANING = {
     408: "It took too long",
     409: "Things are not in a state that allows this",
     413: "The request is too large",
+    416: "There is no such part",
     422: "The request does not have the right form",
     429: "A quota is used up, too much is under way, or there were too many tries",
     503: "The database cannot be reached, or cannot save",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -15,7 +14,7 @@ from runyard.domain.job import Attempt, AttemptState, Job, Priority, State
 from runyard.domain.listing import JobFilter
 from runyard.domain.yard import UserStats
 from runyard.execution import logs
-from runyard.web import following, live
+from runyard.web import downloads, following, live
 from runyard.web.answers import Answering
 from runyard.web.api.newjobs import OneOrMany, checked, many_of
 from runyard.web.callers import Caller, Here, pass_of
@@ -239,15 +238,21 @@ async def read_logs(
     )
 
 
+_TEXT: dict[str, Any] = {"content": {"text/plain": {}}}
+
+
+@router.head("/{job_id}/logs/{stream}", include_in_schema=False)
 @router.get(
     "/{job_id}/logs/{stream}",
-    response_class=StreamingResponse,
+    response_class=Response,
     responses={
-        **documented(401, 404, 422),
-        200: {"description": "The bytes as they were written", "content": {"text/plain": {}}},
+        **documented(401, 404, 416, 422),
+        200: {"description": "The bytes as they were written", **_TEXT},
+        206: {"description": "The part of them that was asked for", **_TEXT},
     },
 )
 def download(
+    request: Request,
     here: Here,
     caller: Caller,
     job_id: JobId,
@@ -255,24 +260,20 @@ def download(
     attempt: AttemptNumber = None,
     step: Literal["", "setup", "teardown"] = "",
     tail: Annotated[int | None, Query(ge=1, le=1 << 26, description="Its last bytes")] = None,
-) -> StreamingResponse:
-    """One stream, whole or its end, as a file."""
+    part: Annotated[
+        str | None, Header(alias="Range", description="One part, as bytes=100-; not of a tail")
+    ] = None,
+    if_range: Annotated[str | None, Header(description="An ETag: else the whole")] = None,
+) -> Response:
+    """One stream, whole or its end, as a file. Of a job that still writes, it is what there is by
+    now; name the ``attempt`` to go on later with the same."""
     jobs = here.jobs(caller)
     job = jobs.get(job_id)
     path = getattr(jobs.log_paths(job, attempt, step), stream)
-
-    def pieces() -> Iterator[bytes]:
-        if tail is None:
-            yield from logs.stretches(path)
-        else:
-            yield logs.tail(path, tail)
-
     name = f"{job.id}.{stream}.log"
-    return StreamingResponse(
-        pieces(),
-        media_type="text/plain; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    if tail is not None:
+        return downloads.end_of(path, tail, name)
+    return downloads.of(path, name, part, if_range, is_head=request.method == "HEAD")
 
 
 @router.delete("/{job_id}", responses=documented(401, 403, 404, 422))
