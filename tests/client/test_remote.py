@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.server
 import itertools
-import json
-import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from runyard import AsyncRunyard, Runyard, config
-from runyard.client import asking, credentials, job_asks, signing
+from runyard.client import asking, credentials, job_asks
 from runyard.client.credentials import Credentials, Keyring
 from runyard.client.remote import Remote
 from runyard.config import Settings
@@ -33,15 +31,8 @@ from runyard.errors import (
     WaitTimeout,
 )
 from tests.support.processes import eventually
-from tests.support.serving import PASSWORD, Serving, serving
+from tests.support.serving import Serving, serving
 from tests.support.working import work
-
-
-@pytest.fixture
-def place(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    with serving(Settings.load()) as place:
-        yield place
 
 
 @pytest.fixture
@@ -220,60 +211,6 @@ class TestErrors:
             yard.get("abc")
         other.shutdown()
         other.server_close()
-
-
-class TestSession:
-    """Signed in by name and password; the file has what ``login`` keeps."""
-
-    @pytest.fixture
-    def path(self, place: Serving) -> Path:
-        place.user("ada", Role.ADMIN)
-        path = config.credentials_path()
-        credentials.keep(path, signing.by_password(place.url, "ada", PASSWORD))
-        return path
-
-    def test_it_is_found_and_nobody_else_can_read_it(self, place: Serving, path: Path) -> None:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert not list(path.parent.glob(".*"))
-        with Runyard(url=place.url) as yard:
-            assert yard.submit(["true"]).submitted_by == "ada"
-
-    def test_it_is_renewed_before_its_end(self, place: Serving, path: Path) -> None:
-        self.age(path)
-        before = credentials.read(path)
-        with Runyard(url=place.url) as yard:
-            yard.list()
-        after = credentials.read(path)
-        assert before
-        assert after
-        assert after.refresh_token != before.refresh_token
-        assert (after.expires_at or 0) > time.time() + 60
-
-    def test_one_that_is_refused_is_renewed(self, place: Serving, path: Path) -> None:
-        kept = json.loads(path.read_text())
-        path.write_text(json.dumps({**kept, "token": kept["token"][:-3] + "xxx"}))
-        with Runyard(url=place.url) as yard:
-            assert yard.list().jobs == []
-
-    def test_of_many_who_renew_one_does(self, place: Serving, path: Path) -> None:
-        """A refresh token is good once: a second trade would end the session."""
-        self.age(path)
-        clients = [Runyard(url=place.url) for _ in range(6)]
-        with ThreadPoolExecutor(6) as pool:
-            assert [page.jobs for page in pool.map(lambda yard: yard.list(), clients)] == [[]] * 6
-        for client in clients:
-            client.close()
-
-    def test_a_session_that_is_over_says_so(self, place: Serving, path: Path) -> None:
-        kept = credentials.read(path)
-        assert kept
-        signing.out(kept, path)
-        with Runyard(url=place.url) as yard, pytest.raises(NotAuthenticated, match="sign in"):
-            yard.list()
-
-    def age(self, path: Path) -> None:
-        kept = json.loads(path.read_text())
-        path.write_text(json.dumps({**kept, "expires_at": time.time() - 1}))
 
 
 class TestWhichServer:

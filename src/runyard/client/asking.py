@@ -20,6 +20,7 @@ API = "/api/v1"
 PATIENCE = 20.0  # seconds for which we try again; a server is started anew in less
 WAITING_PATIENCE = 300.0  # of whoever waits for jobs anyway
 PAUSES = (0.05, 2.0)  # the first and the longest
+TURN_PAUSE = 0.02  # seconds until we look again whether somebody else has renewed the session
 AWAY = frozenset({502, 503, 504})  # somebody before the server says so, or its database does not
 
 
@@ -119,11 +120,20 @@ class Asker:
         yield pause
 
     def _renew(self) -> Flow[None]:
-        with self.keyring.renewing() as refresh_token:
+        before = self.keyring.refresh_token
+        with self.keyring.turn() as turn:
+            while not turn.has_come():
+                yield Pause(TURN_PAUSE)
+            refresh_token = self.keyring.to_trade(before)
             if refresh_token is None:
                 return
             form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-            answer = yield Send("POST", f"{API}/auth/token", form=form)
+            try:
+                answer = yield Send("POST", f"{API}/auth/token", form=form)
+            except Interrupted as error:  # but what is asked with the new token was not sent
+                raise Interrupted(str(error), was_sent=False) from None
+            if answer.status in AWAY:
+                raise Interrupted(f"it answers with status {answer.status}", was_sent=False)
             if answer.status != 200:
                 raise fault(answer, self.keyring.url)
             self.keyring.renewed(json.loads(answer.body))

@@ -33,6 +33,23 @@ class Credentials:
     expires_at: float | None = None
 
 
+class Turn:
+    """A place in line for the lock on a file; without a file nobody else is in line."""
+
+    def __init__(self, held: contextlib.ExitStack, path: Path | None) -> None:
+        self._lock = None if path is None else held.enter_context(open(path, "a"))
+
+    def has_come(self) -> bool:
+        """Whether it is ours now. This does not wait: who renews may be of our own event loop."""
+        if self._lock is None:
+            return True
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
 class Keyring:
     """Credentials in use. Those with a ``path`` are kept there."""
 
@@ -51,6 +68,11 @@ class Keyring:
         return self._now.token
 
     @property
+    def refresh_token(self) -> str | None:
+        """What a new token can be had for."""
+        return self._now.refresh_token
+
+    @property
     def can_renew(self) -> bool:
         """Whether another token can be had for one that is not good any more."""
         return self._now.refresh_token is not None
@@ -62,17 +84,19 @@ class Keyring:
         return self.can_renew and until is not None and time.time() > until - SOON
 
     @contextlib.contextmanager
-    def renewing(self) -> Iterator[str | None]:
-        """The refresh token to trade, while nobody else may trade it; None if somebody else has
-        done so since we read it."""
-        before = self._now.refresh_token
-        with _locked(self._path):
-            kept = None if self._path is None else read(self._path)
-            if kept is not None and kept.url == self.url and kept.refresh_token != before:
-                self._now = kept
-                yield None
-            else:
-                yield self._now.refresh_token
+    def turn(self) -> Iterator[Turn]:
+        """What a renewal holds from its beginning to its end."""
+        with contextlib.ExitStack() as held:
+            yield Turn(held, None if self._path is None else self._path.with_suffix(".lock"))
+
+    def to_trade(self, before: str | None) -> str | None:
+        """The refresh token to trade; None if somebody else has traded ``before`` since it was
+        read. For whoever has their turn."""
+        kept = None if self._path is None else read(self._path)
+        if kept is not None and kept.url == self.url and kept.refresh_token != before:
+            self._now = kept
+            return None
+        return before
 
     def renewed(self, tokens: dict[str, Any]) -> None:
         """Take over, and keep, what the server gave."""
@@ -143,13 +167,3 @@ def keep(path: Path, credentials: Credentials) -> None:
 def forget(path: Path) -> None:
     """Keep them no more."""
     path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _locked(path: Path | None) -> Iterator[None]:
-    if path is None:
-        yield
-        return
-    with open(path.with_suffix(".lock"), "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
