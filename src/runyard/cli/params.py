@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from runyard.domain import written
 from runyard.errors import InvalidRequest
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
+
+class _Written(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """What people write on one line; a ``ValueError`` says what is wrong with it."""
+
+    def read(self, text: str) -> Any:
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+class Duration(_Written):
     """Seconds, or a number with a unit: ``90``, ``1.5h``, ``10m``."""
 
     name = "seconds"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float | int):
-            return float(value)
-        match = _DURATION.fullmatch(value.strip())
-        if not match:
-            self.fail(f"{value!r} is no duration: write seconds, or 500ms, 10m, 2h, 1d", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
+    def read(self, text: str) -> float:
+        return written.seconds(text)
 
 
-class Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+class Pair(_Written):
     """``KEY=VALUE``; with ``bare`` also ``KEY`` alone, whose value is then None."""
 
     name = "key=value"
@@ -41,41 +46,26 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
     def __init__(self, *, bare: bool = False) -> None:
         self._bare = bare
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str | None]:
-        key, equals, rest = value.partition("=")
-        if not key or not (equals or self._bare):
-            self.fail(f"{value!r} is not of the form KEY=VALUE", param, ctx)
-        return key, rest if equals else None
+    def read(self, text: str) -> tuple[str, str | None]:
+        return written.pair(text, bare=self._bare)
 
 
-class Axis(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+class Axis(_Written):
     """``AXIS=VALUE,VALUE…``, as an axis of a matrix and its values."""
 
     name = "axis=values"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, list[str]]:
-        axis, equals, rest = value.partition("=")
-        if not axis or not equals:
-            self.fail(f"{value!r} is not of the form AXIS=VALUE,VALUE…", param, ctx)
-        return axis, rest.split(",")
+    def read(self, text: str) -> tuple[str, list[str]]:
+        return written.axis(text)
 
 
-class Combination(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+class Combination(_Written):
     """``AXIS=VALUE,AXIS=VALUE…``, as a combination of values of a matrix, or a part of one."""
 
     name = "combination"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, str]:
-        pairs = [item.partition("=") for item in value.split(",")]
-        if not all(axis and equals for axis, equals, _ in pairs):
-            self.fail(f"{value!r} is not of the form AXIS=VALUE,AXIS=VALUE…", param, ctx)
-        return {axis: text for axis, _, text in pairs}
+    def read(self, text: str) -> dict[str, str]:
+        return written.combination(text)
 
 
 def printable(text: str) -> str:
