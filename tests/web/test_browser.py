@@ -85,8 +85,7 @@ def test_a_day_at_the_pages(chromium: Browser, here: Serving, config: Path, tmp_
             expect(page.get_by_role("button", name="Retry 1 job")).to_be_visible()
 
             # Open the one that failed, and try it again.
-            page.get_by_label("State").select_option("failed")
-            page.get_by_role("button", name="Show").click()
+            page.get_by_label("By state").get_by_role("link", name="failed").click()
             page.locator("#members a.name").click()
             expect(page.locator("#summary")).to_contain_text("Failed: exit code 4")
             expect(page.locator(".line.err")).to_have_text("to stderr")
@@ -340,6 +339,8 @@ def seeded(here: Serving) -> dict[str, str]:
         "template": "/templates/night",
         "template_form": "/templates/-/save?name=night",
         "missing": "/nothing",
+        "submit_file": "/submit/file",
+        "filtered": "/jobs?state=failed&target=emulator&submitted_by=root&label=flow",
         **{name: f"/{name}" for name in names},
         **{name: f"/admin/{name}" for name in admin},
     }

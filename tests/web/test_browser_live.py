@@ -94,11 +94,60 @@ def test_back_and_forward_lead_through_what_was_filtered(page: Page, jobs: Jobs)
     page.get_by_role("link", name="Show all").click()
     expect(names).to_have_text(["waits", "gone"])
     page.go_back()
-    expect(page.get_by_label("Name")).to_have_value("nothing like it")
+    expect(page.get_by_role("searchbox", name="Name")).to_have_value("nothing like it")
     page.go_back()
     expect(names).to_have_text(["gone"])
     page.go_forward()
     expect(page.get_by_text("No jobs like that.")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_filters_open_with_the_keyboard_and_are_taken_away_one_by_one(
+    page: Page, jobs: Jobs, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    jobs.submit(drafts.validated({"command": "true", "name": "far", "target": "moon"}))
+    submit(jobs, "near")
+    page.goto("/jobs?q=ar")
+    names, target = page.locator("#list .name"), page.get_by_label("Target")
+    expect(names).to_have_text(["near", "far"])
+    page.get_by_text("Filters", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Apply")).to_be_in_viewport(ratio=1)
+    check(page)
+    page.keyboard.press("Escape")
+    expect(target).to_be_hidden()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(target).to_be_focused()
+    page.keyboard.type("moon")
+    page.keyboard.press("Enter")
+    expect(names).to_have_text(["far"])
+    check(page)
+    page.get_by_role("link", name="Show without target moon").click()
+    expect(names).to_have_text(["near", "far"])
+    assert page.url.endswith("/jobs?q=ar")
+
+
+def test_a_form_that_is_refused_leads_to_what_is_wrong(page: Page) -> None:
+    page.goto("/submit")
+    expect(page.get_by_label("Matrix")).to_be_hidden()
+    page.get_by_label("Command").fill("test {os}")
+    page.get_by_text("More", exact=False).first.click()
+    page.get_by_label("Matrix").fill("os=linux,mac")
+    page.get_by_label("Timeout", exact=True).fill("soon")
+    check(page)
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("alert")).to_have_text("Nothing was submitted: 1 field cannot be read.")
+    timeout = page.get_by_label("Timeout", exact=True)
+    expect(timeout).to_be_focused()
+    expect(timeout).to_have_accessible_description(
+        "'soon' is no duration: write seconds, or 500ms, 10m, 2h, 1d"
+    )
+    check(page)
+    timeout.fill("1m")
+    page.keyboard.press("Enter")
+    expect(page.locator("#summary")).to_contain_text("0 of 2 ended")
 
 
 def test_the_focus_stays_where_it_is_while_rows_come_and_go(page: Page, jobs: Jobs) -> None:

@@ -8,12 +8,13 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from runyard.domain.ids import is_batch_id
-from runyard.domain.listing import AuditFilter
+from runyard.domain.listing import AuditFilter, UserFilter
 from runyard.domain.user import AuditEntry, Role, TokenScope
 from runyard.errors import Conflict, InvalidRequest
 from runyard.policy.fits import Scope
 from runyard.web.faults import status_of
 from runyard.web.pages import render
+from runyard.web.pages.narrowing import ORG, Field, Narrowed, Q, chosen, instant
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Cursor, Text
 from runyard.web.passwords import hashes
@@ -24,6 +25,16 @@ LONG = 50
 MOST = 2**31 - 1
 OF_JOBS = frozenset({"submit", "cancel", "retry", "force-complete", "priority"})
 
+ROLE = Field("role", "Role", options=tuple(Role))
+USER = Field("user", "Of user")
+SCOPE = Field("scope", "May", options=tuple(TokenScope))
+ACTOR = Field("actor", "Who", "who did it")
+OF_AUDIT = (
+    Field("action", "Action", "sign_in.failed"),
+    Field("subject", "To what", "its id or name"),
+    Field("since", "Since (UTC)", kind="datetime-local"),
+    Field("until", "Until (UTC)", kind="datetime-local"),
+)
 Short = Annotated[str, Form(max_length=300)]
 Password = Annotated[str, Form(max_length=2000)]
 
@@ -32,13 +43,22 @@ Password = Annotated[str, Form(max_length=2000)]
 
 
 @router.get("/users")
-def users(visit: Visitor, cursor: Text = "") -> Response:
-    """All users, by name."""
-    return _users(visit, cursor)
+def users(
+    visit: Visitor, role: str = "", org_id: Text = "", q: Text = "", cursor: Text = ""
+) -> Response:
+    """The users that fit, by name."""
+    known = Role(role) if role in set(Role) else None
+    return _users(visit, cursor, wanted=UserFilter(known, chosen(org_id), q.strip()))
 
 
-def _users(visit: Visit, cursor: str = "", status: int = 200, **values: object) -> Response:
-    found = visit.place.accounts(visit.actor).page(cursor, LONG + 1)
+def _users(
+    visit: Visit,
+    cursor: str = "",
+    status: int = 200,
+    wanted: UserFilter | None = None,
+    **values: object,
+) -> Response:
+    found = visit.place.accounts(visit.actor).page(cursor, LONG + 1, wanted)
     return render.page(
         visit,
         "users.html",
@@ -46,6 +66,7 @@ def _users(visit: Visit, cursor: str = "", status: int = 200, **values: object) 
         users=found[:LONG],
         next=found[LONG - 1].name if len(found) > LONG else None,
         cursor=cursor,
+        by=Narrowed.of(visit.request, Q, ROLE, ORG, path="/admin/users"),
         roles=list(Role),
         **{"fault": "", "login": "", "whose": "", "values": {}, **values},
     )
@@ -113,10 +134,15 @@ def link(visit: Poster, request: Request, name: Short) -> Response:
 
 
 @router.get("/tokens")
-def tokens(visit: Visitor) -> Response:
-    """Everybody's, the newest first."""
-    found = visit.place.accounts(visit.actor).tokens("*")
-    return render.page(visit, "tokens.html", tokens=found, scopes=list(TokenScope))
+def tokens(visit: Visitor, q: Text = "", user: Text = "", scope: str = "") -> Response:
+    """Everybody's that fit, the newest first."""
+    found = [
+        token
+        for token in visit.place.accounts(visit.actor).tokens(chosen(user) or "*")
+        if scope in ("", token.scope) and q.strip().lower() in token.name.lower()
+    ]
+    by = Narrowed.of(visit.request, Q, USER, SCOPE)
+    return render.page(visit, "tokens.html", tokens=found, scopes=list(TokenScope), by=by)
 
 
 @router.post("/tokens/revoke")
@@ -176,16 +202,23 @@ def _number(text: str) -> int | None:
 @router.get("/audit")
 def audit(
     visit: Visitor,
-    who: Text = "",
+    actor: Text = "",
     action: Text = "",
+    subject: Text = "",
+    since: Text = "",
+    until: Text = "",
     cursor: Annotated[Cursor | None, Query()] = None,
 ) -> Response:
     """Who changed what, and from where."""
-    found = visit.place.accounts(visit.actor).audit(
-        AuditFilter(actor=who.strip() or None, action=action.strip() or None),
-        limit=LONG + 1,
-        before=int(cursor) if cursor else None,
+    wanted = AuditFilter(
+        chosen(actor),
+        chosen(action),
+        chosen(subject),
+        instant("since", since),
+        instant("until", until),
     )
+    before = int(cursor) if cursor else None
+    found = visit.place.accounts(visit.actor).audit(wanted, limit=LONG + 1, before=before)
     return render.page(
         visit,
         "audit.html",
@@ -193,7 +226,7 @@ def audit(
         next=str(found[LONG - 1].seq) if len(found) > LONG else None,
         cursor=cursor,
         subject=_place_of,
-        query={name: text for name, text in (("who", who), ("action", action)) if text},
+        by=Narrowed.of(visit.request, ACTOR, *OF_AUDIT),
     )
 
 

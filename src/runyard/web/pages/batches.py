@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from runyard.domain.job import State
 from runyard.domain.listing import BatchFilter, JobFilter
 from runyard.service.lookout import MOST_SPANS
 from runyard.web.pages import drawing, render
+from runyard.web.pages.narrowing import BY, ORG, STATE, Narrowed, Q, States, chosen
 from runyard.web.pages.visit import Visitor
 from runyard.web.params import Text
 
@@ -17,24 +18,31 @@ router = APIRouter(prefix="/batches")
 
 LONG = 30  # batches of a page
 MEMBERS = 50  # jobs of a page
+BATCH_STATES = (State.QUEUED, State.RUNNING, State.PASSED, State.FAILED, State.CANCELLED)
 View = Literal["jobs", "timeline", "graph"]
 
 
 @router.get("")
 def batches(
-    visit: Visitor, cursor: Text | None = None, by: Text = "", mine: bool = False
+    visit: Visitor,
+    state: States = [],  # noqa: B006
+    q: Text = "",
+    submitted_by: Text = "",
+    org_id: Text = "",
+    cursor: Text | None = None,
 ) -> Response:
-    """The newest first."""
-    who = visit.actor.name if mine else by.strip() or None
-    found = visit.place.jobs(visit.actor).batch_page(BatchFilter(submitted_by=who), LONG, cursor)
+    """The newest first, of those that fit."""
+    wanted = BatchFilter(frozenset(state), chosen(org_id), chosen(submitted_by), q.strip())
+    found = visit.place.jobs(visit.actor).batch_page(wanted, LONG, cursor)
+    others = [ORG] if visit.actor.sees is None else []
     return render.page(
         visit,
         "batches.html",
         batches=found.batches,
         next=found.next,
         cursor=cursor,
-        by=who or "",
-        mine=mine,
+        by=Narrowed.of(visit.request, STATE, Q, BY, *others),
+        batch_states=BATCH_STATES,
         events=None if cursor else "/api/v1/events",
     )
 
@@ -44,7 +52,7 @@ def batch(
     visit: Visitor,
     batch_id: str,
     view: View = "jobs",
-    state: Annotated[State | None, Query()] = None,
+    state: States = [],  # noqa: B006
     q: Text = "",
     around: Text = "",
     cursor: Text | None = None,
@@ -60,7 +68,7 @@ def batch(
         sketch = lookout.graph(found.id, around or None)
         graph = drawing.graph(sketch.nodes)
     else:
-        wanted = JobFilter(frozenset({state} if state else ()), found.id, text=q)
+        wanted = JobFilter(frozenset(state), found.id, text=q.strip())
         members = jobs.page(wanted, MEMBERS, cursor)
     return render.page(
         visit,
@@ -73,9 +81,7 @@ def batch(
         graph=graph,
         box_width=drawing.BOX_WIDTH,
         around=sketch.around if sketch else "",
-        chosen=state.value if state else "",
-        q=q,
-        query={k: v for k, v in (("state", state.value if state else ""), ("q", q)) if v},
+        by=Narrowed.of(visit.request, STATE, Q),
         cursor=cursor,
         most=MOST_SPANS,
         may_change=visit.actor.may_change(found.submitted_by),

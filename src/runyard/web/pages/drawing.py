@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runyard.store.spans import Node, Span
@@ -56,7 +56,8 @@ def timeline(
     slots: Sequence[tuple[str, str]] = (),
 ) -> Timeline:
     """Attempts by slot, from the first's beginning or ``begin`` on, until the last one's end or
-    ``now``; with an empty row for each (worker, slot) of ``slots`` that did nothing."""
+    ``now``; with a row for each (worker, slot) of ``slots`` in their order, if there are any, even
+    if it did nothing."""
     here = time.time()
     ends = [here if span.end is None else span.end for span in spans]
     start = min((span.begin for span in spans), default=here) if begin is None else begin
@@ -83,12 +84,18 @@ def timeline(
     return Timeline(
         start,
         end,
-        [(_label(key, rows), bars) for key, bars in sorted(rows.items(), key=_by_slot)],
+        [(_label(key, rows), bars) for key, bars in _ordered(rows, slots)],
         list(builds.items()),
         [start + length * step / (TICKS - 1) for step in range(TICKS)],
         len(spans),
         any(not span.build for span in spans),
     )
+
+
+def _ordered(
+    rows: dict[tuple[str, str], list[Bar]], slots: Sequence[object]
+) -> Iterable[tuple[tuple[str, str], list[Bar]]]:
+    return rows.items() if slots else sorted(rows.items(), key=_by_slot)
 
 
 def _by_slot(row: tuple[tuple[str, str], object]) -> tuple[object, ...]:

@@ -8,19 +8,34 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Response
 
 from runyard.domain.ids import is_batch_id
-from runyard.domain.job import PRIORITY_NAMES, Job, State, parse_priority
-from runyard.domain.listing import JobFilter
-from runyard.errors import InvalidRequest
+from runyard.domain.job import Job, parse_priority
+from runyard.domain.listing import JobFilter, Page
+from runyard.errors import InvalidRequest, NotFound
 from runyard.execution import logs
 from runyard.execution.bounds import Bounds
 from runyard.service.endings import failure
 from runyard.web.pages import render, repeat
+from runyard.web.pages.narrowing import (
+    BUILD,
+    BY,
+    ORG,
+    STATE,
+    TARGET,
+    Field,
+    Narrowed,
+    Q,
+    States,
+    chosen,
+)
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Text
 
 router = APIRouter(prefix="/jobs")
 
 LONG = 50  # jobs of a page
+MOST_LABELS = 16  # asked for at once; each makes the database look once more for each job
+LABEL = Field("label", "Label", "key or key=value", several=True)
+BATCH = Field("batch_id", "Batch", "its id")
 TAIL = 1 << 20  # bytes of each stream that a page begins with
 EVENTS = 200  # shown of one job, the newest
 
@@ -28,36 +43,50 @@ EVENTS = 200  # shown of one job, the newest
 @router.get("")
 def jobs(
     visit: Visitor,
-    state: Annotated[State | None, Query()] = None,
+    state: States = [],  # noqa: B006
     q: Text = "",
     target: Text = "",
-    build: Text = "",
-    by: Text = "",
-    label: Text = "",
+    app_version_id: Text = "",
+    submitted_by: Text = "",
+    batch_id: Text = "",
+    org_id: Text = "",
+    label: Annotated[list[Text], Query(max_length=MOST_LABELS)] = [],  # noqa: B006
     cursor: Text | None = None,
 ) -> Response:
     """The newest first, of those that fit."""
-    key, equals, value = label.strip().partition("=")
     wanted = JobFilter(
-        states=frozenset({state} if state else ()),
-        app_version_id=build.strip() or None,
-        target=target.strip() or None,
-        submitted_by=by.strip() or None,
-        labels={key: value if equals else None} if key else {},
+        states=frozenset(state),
+        batch_id=chosen(batch_id),
+        org_id=chosen(org_id),
+        app_version_id=chosen(app_version_id),
+        target=chosen(target),
+        submitted_by=chosen(submitted_by),
+        labels=dict(_label(one.strip()) for one in label if one.strip()),
         text=q.strip(),
     )
-    found = visit.place.jobs(visit.actor).page(wanted, LONG, cursor)
-    chosen = {"q": q, "target": target, "build": build, "by": by, "label": label}
+    fault, found = "", Page([], None)
+    try:
+        found = visit.place.jobs(visit.actor).page(wanted, LONG, cursor)
+    except NotFound as error:
+        if not batch_id:
+            raise
+        fault = str(error)
+    others = [ORG] if visit.actor.sees is None else []
     return render.page(
         visit,
         "jobs.html",
         jobs=found.jobs,
         next=found.next,
         cursor=cursor,
-        state=state.value if state else "",
-        chosen={name: text for name, text in chosen.items() if text},
+        by=Narrowed.of(visit.request, STATE, Q, TARGET, BUILD, BY, LABEL, BATCH, *others),
+        fault=fault,
         events=None if cursor else "/api/v1/events",
     )
+
+
+def _label(text: str) -> tuple[str, str | None]:
+    key, equals, value = text.partition("=")
+    return key, value if equals else None
 
 
 @router.get("/{job_id}")
@@ -94,7 +123,6 @@ def job(
         again=repeat.as_job(found, asked, cwd),
         log=_log(visit, found, attempt),
         may_change=visit.actor.may_change(found.submitted_by),
-        priorities=PRIORITY_NAMES,
         events=f"/api/v1/events?job_id={found.id}",
     )
 

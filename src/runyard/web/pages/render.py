@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runyard import __version__
-from runyard.domain.job import State
+from runyard.domain.job import PRIORITY_NAMES, State
 from runyard.web.pages import files, words
 from runyard.web.pages.visit import Visit
 
@@ -73,8 +73,14 @@ def _environment() -> Environment:
         plural=words.plural,
         ago=words.ago,
         states=[state.value for state in State],
+        priorities=[(number, _called(number)) for number in range(10, -1, -1)],
     )
     return made
+
+
+def _called(priority: int) -> str:
+    names = [name for name, number in PRIORITY_NAMES.items() if number == priority]
+    return " ".join([str(priority), *names])
 
 
 def filled(template: str, **values: Any) -> str:

@@ -7,12 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
+from runyard.domain.listing import NameFilter
 from runyard.domain.template import Template
 from runyard.domain.timetable import Missed, Overlap, Schedule
 from runyard.errors import Conflict, InvalidRequest, LimitReached
 from runyard.web.faults import status_of
 from runyard.web.live import in_thread
 from runyard.web.pages import render
+from runyard.web.pages.narrowing import ORG, Narrowed, Q, chosen
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import NO_NUL, Text
 
@@ -38,16 +40,21 @@ OVERLAP = {
 
 
 @router.get("")
-def templates(visit: Visitor, cursor: Text = "", after: Text = "") -> Response:
-    """Those that may be seen, by org and name, and behind ``after`` so the schedules."""
-    found = visit.place.templates(visit.actor).page(LONG + 1, _place_of(cursor))
-    schedules = visit.place.schedules(visit.actor).page(LONG + 1, _place_of(after))
+def templates(
+    visit: Visitor, q: Text = "", org_id: Text = "", cursor: Text = "", after: Text = ""
+) -> Response:
+    """Those that fit, by org and name, and behind ``after`` so the schedules."""
+    wanted = NameFilter(chosen(org_id), q.strip())
+    found = visit.place.templates(visit.actor).page(LONG + 1, _place_of(cursor), wanted)
+    schedules = visit.place.schedules(visit.actor).page(LONG + 1, _place_of(after), wanted)
+    others = [ORG] if visit.actor.sees is None else []
     return render.page(
         visit,
         "templates.html",
         templates=found[:LONG],
         next=_cursor(found),
         cursor=cursor,
+        by=Narrowed.of(visit.request, Q, *others),
         schedules=schedules[:LONG],
         next_schedule=_cursor(schedules),
         after=after,

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Response
+from pydantic import BeforeValidator
 
 from runyard.domain.job import AttemptState
+from runyard.domain.listing import GroupFilter
+from runyard.domain.slot import SlotState
 from runyard.policy.fits import Scope
 from runyard.store.spans import Span
 from runyard.web.pages import drawing, render
+from runyard.web.pages.narrowing import BUILD, ORG, TARGET, Field, Narrowed, Q, chosen, given
 from runyard.web.pages.visit import Poster, Visitor
+from runyard.web.params import Text
 
 router = APIRouter()
 
@@ -20,16 +25,34 @@ GROUPS = 50
 HOUR = 3600.0
 BAD = frozenset({AttemptState.FAILED, AttemptState.LOST})
 
+SLOT_STATE = Field("state", "State", options=tuple(SlotState), several=True)
+WORKER = Field("worker", "Worker", "its id")
+SlotStates = Annotated[list[SlotState], BeforeValidator(given), Query()]
 Name = Annotated[str, Form(max_length=300)]
 Pausable = Annotated[Literal["org", "target", "group"], Form()]
 
 
 @router.get("/devices")
-def devices(visit: Visitor, hours: Annotated[int, Query(ge=1, le=24)] = 1) -> Response:
-    """Every slot: what it does, what is installed, how it is, what it did."""
+def devices(
+    visit: Visitor,
+    hours: Annotated[int, Query(ge=1, le=24)] = 1,
+    state: SlotStates = [],  # noqa: B006
+    target: Text = "",
+    worker: Text = "",
+    q: Text = "",
+) -> Response:
+    """Every slot that fits: what it does, what is installed, how it is, what it did."""
     yard = visit.place.yard(visit.actor)
     length = hours * HOUR
-    found = yard.devices()
+    everything = yard.devices()
+    found = [
+        one
+        for one in everything
+        if chosen(target) in (None, one.target)
+        and (not state or one.state in state)
+        and chosen(worker) in (None, one.worker)
+        and q.strip().lower() in one.name.lower()
+    ]
     since, now, spans = visit.place.lookout(visit.actor).lately(length)
     is_cut = since > now - length
     slots = [(device.worker, device.name) for device in found]
@@ -42,6 +65,9 @@ def devices(visit: Visitor, hours: Annotated[int, Query(ge=1, le=24)] = 1) -> Re
         visit,
         "devices.html",
         devices=found,
+        total=len(everything),
+        by=Narrowed.of(visit.request, SLOT_STATE, Q, TARGET, WORKER),
+        slot_states=list(SlotState),
         workers=yard.workers(),
         begun={span.job_id: span.begin for span in spans if span.end is None},
         ended=ended,
@@ -73,16 +99,27 @@ def resume_device(visit: Poster, device: Name) -> Response:
 
 
 @router.get("/groups")
-def groups(visit: Visitor) -> Response:
+def groups(
+    visit: Visitor,
+    app_version_id: Text = "",
+    target: Text = "",
+    org_id: Text = "",
+    cursor: Text | None = None,
+) -> Response:
     """Who shares an install, who holds it, what is paused."""
     yard = visit.place.yard(visit.actor)
+    wanted = GroupFilter(chosen(org_id), chosen(app_version_id), chosen(target))
+    found = yard.group_page(wanted, GROUPS, cursor)
+    others = [ORG] if visit.actor.sees is None else []
     return render.page(
         visit,
         "groups.html",
-        groups=yard.groups(GROUPS),
-        most=GROUPS,
+        groups=found.groups,
+        next=found.next,
+        cursor=cursor,
+        by=Narrowed.of(visit.request, BUILD, TARGET, *others),
         pauses=yard.pauses(),
-        events="/api/v1/events",
+        events=None if cursor else "/api/v1/events",
     )
 
 
