@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html.parser import HTMLParser
 
 import httpx
 
@@ -68,6 +69,49 @@ class Browser:
 def hidden(page: str) -> dict[str, str]:
     """What a page's forms send that nobody sees."""
     return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+
+
+class _Form(HTMLParser):
+    """Takes in what the fields of a page's forms hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+        self._select = self._area = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        name, value = given.get("name") or "", given.get("value") or ""
+        if tag == "input" and (given.get("type") != "checkbox" or "checked" in given):
+            self.fields[name] = value
+        elif tag == "textarea":
+            self._area, self.fields[name] = name, ""
+        elif tag == "select":
+            self._select = name
+        elif (
+            tag == "option"
+            and self._select
+            and ("selected" in given or self._select not in self.fields)
+        ):
+            self.fields[self._select] = value
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self.fields[self._area] = self.fields[self._area].removeprefix("\n")
+            self._area = ""
+        elif tag == "select":
+            self._select = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.fields[self._area] += data
+
+
+def filled_in(page: str) -> dict[str, str]:
+    """What a page's forms send as they are, but for their mark."""
+    form = _Form()
+    form.feed(page)
+    return {name: value for name, value in form.fields.items() if name not in ("", "mark")}
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import httpx
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from runyard import bootstrap
 from runyard.domain.listing import JobFilter
 from runyard.domain.user import Role
-from runyard.service import drafts
-from runyard.service.lookout import MOST_NODES, Lookout
+from runyard.service.lookout import MOST_NODES
 from tests.store.support import on_sqlite
 from tests.support.browsing import Browser, browser
 from tests.support.serving import Serving
@@ -21,70 +19,11 @@ from tests.support.serving import Serving
 
 
 def test_the_overview_shows_what_waits_and_why(max_: Browser) -> None:
-    max_.make(command="exit 3", name="odd one", build="v1", target="emulator")
+    max_.make(command="exit 3", name="odd one", app_version_id="v1", target="emulator")
     text = max_.get("/").text
     assert "odd one" in text
     assert "No worker is running" in text
     assert 'data-events="/api/v1/events"' in text
-
-
-@on_sqlite
-def test_each_line_becomes_a_job_of_a_batch(max_: Browser) -> None:
-    page = max_.get(max_.make(command="echo 1\n\n echo 2 \n", name="two", each_line="1")).text
-    assert "<h1>two</h1>" in page
-    assert "0 of 2 ended" in page
-    assert page.count('id="row-') == 2
-    assert "two" in max_.get("/batches").text
-
-
-@on_sqlite
-def test_what_is_wrong_with_a_form_is_said_beside_what_was_filled_in(max_: Browser) -> None:
-    answer = max_.post("/submit", command="echo <b>kept</b>", timeout="soon", target="phone")
-    assert answer.status_code == 400
-    assert "Timeout is &#39;soon&#39;; it must be a number" in answer.text
-    assert "echo &lt;b&gt;kept&lt;/b&gt;</textarea>" in answer.text
-    assert 'value="phone"' in answer.text
-
-
-@on_sqlite
-def test_a_job_is_submitted_again_with_all_that_it_was(here: Serving, max_: Browser) -> None:
-    mine = bootstrap.jobs(here.settings, here.store, max_.actor(here))
-    asked: dict[str, Any] = {
-        "command": ["printf", "%s", "a b"],
-        "name": "first",
-        "env": {"TOKEN": "s3cret", "MODE": "fast"},
-        "payload": {"n": 1},
-        "timeout": 1234567.5,
-        "silent_timeout": 9,
-        "max_attempts": 2,
-        "retry_on": [75],
-        "labels": {"nightly": ""},
-    }
-    job = mine.submit(drafts.validated(asked))
-    page = max_.get(f"/jobs/{job.id}").text
-    assert "s3cret" not in page
-    assert "TOKEN=&#34;${TOKEN?}&#34;" in page
-    form = max_.get(f"/submit?job={job.id}").text
-    assert "s3cret" not in form
-    assert "variables TOKEN, MODE; payload;" in form
-    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
-    del fields["each_line"]  # a box that is not checked
-    made = max_.make(**{**fields, "command": "printf %s 'a b'", "labels": "nightly="})
-    lookout = Lookout(here.store, max_.actor(here), bootstrap.reckoning(here.settings))
-    first, again = (lookout.asked(one, to_repeat=True) for one in (job.id, made[6:]))
-    assert again == first
-
-    # Changed, the command is a line for the shell; the rest stays.
-    changed = max_.make(like=job.id, command="printenv MODE\r\nexit 1\r\n")
-    spec = lookout.asked(changed[6:], to_repeat=True)
-    assert (spec.kind, spec.command, spec.env) == ("shell", "printenv MODE\nexit 1", asked["env"])
-
-    # What variables hold is run for nobody else.
-    with browser(here.url) as eve:
-        eve.come_in(here, "eve", Role.MEMBER, "acme")
-        assert eve.get(f"/jobs/{job.id}").status_code == 200
-        assert eve.get(f"/submit?job={job.id}").status_code == 403
-        assert eve.post("/submit", like=job.id, command="env").status_code == 403
 
 
 @on_sqlite
@@ -274,18 +213,3 @@ def test_files_are_kept_until_they_change(ada: Browser) -> None:
         answer = ada.get(address)
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
-
-
-@on_sqlite
-def test_a_form_may_be_long(here: Serving) -> None:
-    """Longer than what strangers may send: whose it is tells the cookie here."""
-    here.accounts.add("max", Role.MEMBER, "acme")
-    lines = "\n".join(["echo " + "x" * 50] * 2000)
-    with browser(here.url) as nobody:
-        answer = nobody.client.post("/submit", data={"command": lines})
-        assert answer.status_code == 401
-        answer = nobody.follow(here.accounts.login_link("max"))
-        assert answer.status_code == 303
-        assert nobody.post("/submit", command=lines, each_line="on").status_code == 303
-        answer = nobody.client.post("/submit", data={"command": lines, "mark": "0" * 64})
-        assert answer.status_code == 403

@@ -94,7 +94,7 @@ def test_what_is_counted_of_devices_is_counted_since_it_says(
 
 
 def test_groups_and_targets_are_paused(ada: Browser, max_: Browser) -> None:
-    max_.make(command="true", name="first", build="v1", target="emulator")
+    max_.make(command="true", name="first", app_version_id="v1", target="emulator")
     page = ada.get("/groups").text
     assert "next: first" in page
     group = re.search(r'id="group-(\d+)"', page)

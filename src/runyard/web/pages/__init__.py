@@ -16,13 +16,14 @@ from runyard.web.pages import (
     schedules,
     signin,
     submit,
+    submit_file,
     template_form,
     templates,
     yard,
 )
 
 PAGES = (
-    *(files, signin, overview, batches, jobs, actions, submit),
+    *(files, signin, overview, batches, jobs, actions, submit_file, submit),
     *(template_form, templates, schedules, yard, admin, profile, docs),
 )
 

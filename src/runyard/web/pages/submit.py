@@ -1,36 +1,30 @@
-"""The form that submits shell commands."""
+"""The form that submits jobs: one, or a batch with one for each line or each of a matrix."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from runyard.domain.job import PRIORITY_NAMES, Job, JobSpec, Kind
-from runyard.errors import Forbidden, InvalidRequest, LimitReached
+from runyard.domain.job import Job, JobSpec, Kind
+from runyard.errors import Forbidden, InvalidRequest, LimitReached, NotFound
+from runyard.execution.bounds import Bounds
+from runyard.execution.workdirs import NoEntry
 from runyard.service import drafts
 from runyard.web.faults import said, status_of
-from runyard.web.pages import render, repeat
+from runyard.web.live import in_thread
+from runyard.web.pages import jobform, render, repeat
 from runyard.web.pages.visit import Poster, Visit, Visitor
 from runyard.web.params import Text
 
 router = APIRouter(prefix="/submit")
 
-FIELDS = ("command", "name", "target", "build", "cwd", "priority", "timeout", "attempts", "labels")
 MOST_LINES = 10_000
-# What the form does not ask for, and what it is called.
-KEPT = {
-    "env": "variables",
-    "payload": "payload",
-    "silent_timeout": "timeout for silence",
-    "retry_on": "exit codes to retry on",
-    "retry_delay": "delay of retries",
-    "limit_key": "limit",
-    "limit": "limit",
-}
-
-Field = Annotated[str, Form(max_length=2000)]
-LongField = Annotated[str, Form(max_length=1_000_000)]
+MOST_NEEDED = 1_000  # jobs to wait for, each of which is looked up
+# Shown only when somebody wants more, or something in it is filled in.
+MORE = set(jobform.READ) - {"name", "target", "app_version_id", "cwd"}
+WHAT_ELSE = ("each_line", "like")  # the form sends, that no job has
 
 
 @router.get("")
@@ -40,53 +34,74 @@ def form(visit: Visitor, job: Text = "") -> Response:
     if not job:
         return _form(visit, {})
     found, asked = _like(visit, job)
-    return _form(visit, {**_of_job(found, asked), "like": found.id}, asked)
+    values = jobform.of_job(asked) | {"priority": str(found.priority), "org_id": found.org_id}
+    return _form(visit, {**values, "like": found.id}, asked)
 
 
 @router.post("")
-def submit(
-    visit: Poster,
-    request: Request,
-    command: LongField = "",
-    name: Field = "",
-    target: Field = "",
-    build: Field = "",
-    cwd: Field = "",
-    priority: Field = "",
-    timeout: Field = "",
-    attempts: Field = "",
-    labels: LongField = "",
-    like: Field = "",
-    each_line: Annotated[bool, Form()] = False,
-) -> Response:
-    """One job, or a batch with one for each line; ``like`` another one in all that the form does
-    not ask for."""
-    command = "\n".join(command.split("\r\n"))  # as browsers end lines, and no shell does
-    values: dict[str, Any] = dict(
-        zip(
-            FIELDS,
-            (command, name, target, build, cwd, priority, timeout, attempts, labels),
-            strict=True,
-        )
-    )
-    jobs = visit.place.jobs(visit.actor)
-    asked = None
+async def submit(visit: Poster, request: Request) -> Response:
+    """One job, or a batch; ``like`` another one in what the form does not show."""
+    sent = await request.form()
+    values = {name: str(sent.get(name, "")) for name in (*jobform.FIELDS, *WHAT_ELSE)}
+    # As browsers end lines, and no shell does.
+    return await in_thread(_submit, visit, {k: v.replace("\r\n", "\n") for k, v in values.items()})
+
+
+def _submit(visit: Visit, values: dict[str, str]) -> Response:
+    visit.actor.require_change()
+    found, asked = _like(visit, values["like"]) if values["like"] else (None, None)
+    filled = jobform.read(values)
+    if found is not None and asked is not None:
+        filled.fields["env"] = {**asked.env, **filled.fields.get("env", {})}
+        filled.fields.setdefault("org_id", found.org_id)
+    commands = _commands(values, asked)
+    filled.fields.update(commands[0])
+    if len(commands) > MOST_LINES:
+        filled.faults["command"] = f"a batch from this form has at most {MOST_LINES:,} jobs"
+    jobform.check(filled)
+    _look(visit, filled)
+    if filled.faults:
+        return _form(visit, values, asked, filled.faults)
     try:
-        fields = {"kind": Kind.SHELL, **_fields(values)}
-        if like:
-            found, asked = _like(visit, like)
-            fields |= _kept(found, asked)
-        if not each_line:
-            what = _what(command.strip(), asked)
-            made = jobs.submit(drafts.validated({**fields, **what}))
-            return render.see(f"/jobs/{made.id}", "submitted")
-        batch = jobs.submit_batch(_each_line(command, fields), name=name.strip())
-        return render.see(f"/batches/{batch.id}", "submitted")
+        return render.see(_made(visit, values, filled, commands), "submitted")
     except Forbidden:
         raise
-    except (InvalidRequest, LimitReached) as error:
-        values |= {"each_line": each_line, "like": like}
-        return _form(visit, values, asked, said(error), status_of(error))
+    except (InvalidRequest, LimitReached, NotFound) as error:
+        return _form(visit, values, asked, {"": said(error)}, status_of(error))
+
+
+def _made(
+    visit: Visit, values: Mapping[str, str], filled: jobform.Filled, commands: list[dict[str, Any]]
+) -> str:
+    """Submit it; the path of what was made."""
+    jobs = visit.place.jobs(visit.actor)
+    if not values["each_line"] and not filled.is_many:
+        return f"/jobs/{jobs.submit(drafts.validated(filled.fields)).id}"
+    name = values["name"].strip()
+    common = dict(filled.fields)
+    if values["each_line"] and not filled.is_many:
+        common.pop("name", None)  # which the batch has, and each job what it runs
+    batch = jobs.submit_batch([{**common, **command} for command in commands], name=name)
+    return f"/batches/{batch.id}"
+
+
+def _look(visit: Visit, filled: jobform.Filled) -> None:
+    """Add what is wrong with a form as far as what is here tells."""
+    fields = filled.fields
+    if len(fields.get("depends_on", ())) > MOST_NEEDED:
+        filled.faults["depends_on"] = f"at most {MOST_NEEDED:,} jobs"
+    elif "depends_on" in fields and "depends_on" not in filled.faults:
+        try:
+            fields["depends_on"] = visit.place.jobs(visit.actor).full_ids(fields["depends_on"])
+        except (NotFound, InvalidRequest) as error:
+            filled.faults["depends_on"] = str(error)
+    starts_later = "depends_on" in fields or "run_after" in fields
+    try:
+        Bounds.of(visit.place.settings).workdirs.check(
+            fields.get("cwd"), may_be_missing=starts_later
+        )
+    except NoEntry as error:
+        filled.faults.setdefault("cwd", str(error))
 
 
 def _like(visit: Visit, job_id: str) -> tuple[Job, JobSpec]:
@@ -96,97 +111,37 @@ def _like(visit: Visit, job_id: str) -> tuple[Job, JobSpec]:
     return found, visit.place.lookout(visit.actor).asked(found.id, to_repeat=True)
 
 
-def _kept(job: Job, asked: JobSpec) -> dict[str, Any]:
-    """What the form does not ask for, as it was."""
-    fields = asked.model_dump(include=set(KEPT), exclude_defaults=True)
-    is_odd = asked.kind not in (Kind.SHELL, Kind.COMMAND)
-    return {**fields, "org_id": job.org_id, **({"kind": asked.kind} if is_odd else {})}
-
-
-def _what(text: str, asked: JobSpec | None) -> dict[str, Any]:
-    """The command; a list of arguments stays one unless it is changed."""
-    if asked is not None and text == repeat.command(asked).strip():
-        return {"command": asked.command, "kind": asked.kind}
-    return {"command": text}
-
-
-def _fields(values: dict[str, str]) -> dict[str, Any]:
-    """What was filled in, as fields of a job."""
-    given = {name: text.strip() for name, text in values.items() if text.strip()}
-    found: dict[str, Any] = {
-        field: given[name]
-        for name, field in {
-            "name": "name",
-            "target": "target",
-            "build": "app_version_id",
-            "cwd": "cwd",
-            "priority": "priority",
-        }.items()
-        if name in given
-    }
-    if "timeout" in given:
-        found["timeout"] = _number("timeout", given["timeout"])
-    if "attempts" in given:
-        found["max_attempts"] = _number("attempts", given["attempts"])
-    if "labels" in given:
-        pairs = [line.partition("=") for line in given["labels"].splitlines() if line.strip()]
-        found["labels"] = {key.strip(): value.strip() for key, _, value in pairs}
-    return found
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise InvalidRequest(f"{name} is {text[:40]!r}; it must be a number") from None
-    return int(value) if value.is_integer() else value
-
-
-def _each_line(text: str, fields: dict[str, Any]) -> list[dict[str, Any]]:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise InvalidRequest("there is no command")
-    if len(lines) > MOST_LINES:
-        raise InvalidRequest(f"a batch from this form has at most {MOST_LINES:,} jobs")
-    common = {name: value for name, value in fields.items() if name != "name"}
-    return [{**common, "command": line} for line in lines]
-
-
-def _of_job(job: Job, asked: JobSpec) -> dict[str, Any]:
-    return {
-        "command": repeat.command(asked),
-        "name": asked.name,
-        "target": job.target,
-        "build": job.app_version_id or "",
-        "cwd": asked.cwd or "",
-        "priority": str(job.priority),
-        "timeout": repeat.written(asked.timeout) if asked.timeout else "",
-        "attempts": str(asked.max_attempts),
-        "labels": "\n".join(f"{key}={value}" for key, value in asked.labels.items()),
-    }
-
-
-def _kept_words(asked: JobSpec) -> list[str]:
-    fields = asked.model_dump(include=set(KEPT), exclude_defaults=True)
-    found = list(dict.fromkeys(KEPT[field] for field in KEPT if field in fields))
-    return [f"{word} {', '.join(asked.env)}" if word == KEPT["env"] else word for word in found]
+def _commands(values: Mapping[str, str], asked: JobSpec | None) -> list[dict[str, Any]]:
+    """What is to be run, by one job or by each of several; a list of arguments stays one unless it
+    is changed."""
+    text, kind = values["command"].strip(), values["kind"] or Kind.SHELL
+    if not values["each_line"]:
+        is_same = asked is not None and text == repeat.command(asked).strip()
+        if is_same and asked is not None and (asked.kind, kind) == (Kind.COMMAND, Kind.SHELL):
+            return [{"command": asked.command, "kind": asked.kind}]
+        return [{"command": text, "kind": kind}]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return [{"command": line, "kind": kind} for line in lines or [""]]
 
 
 def _form(
     visit: Visit,
-    values: dict[str, Any],
+    values: Mapping[str, str],
     asked: JobSpec | None = None,
-    fault: str = "",
-    status: int = 200,
+    faults: Mapping[str, str] | None = None,
+    status: int = 400,
 ) -> Response:
     devices = visit.place.yard(visit.actor).devices()
+    wrong = dict(faults or {})
     return render.page(
         visit,
         "submit.html",
-        status,
-        values={**dict.fromkeys(FIELDS, ""), "each_line": False, "like": "", **values},
-        kept=_kept_words(asked) if asked else [],
-        fault=fault,
+        status if wrong else 200,
+        values={**dict.fromkeys((*jobform.FIELDS, *WHAT_ELSE), ""), **values},
+        faults=wrong,
+        kept=list(asked.env) if asked else [],
+        kinds=jobform.KINDS,
         targets=sorted({"local", *(d.target for d in devices if d.target)}),
-        priorities=PRIORITY_NAMES,
+        has_more=any(values.get(name) or name in wrong for name in MORE),
+        focus=next(filter(None, wrong), "command"),
     )
