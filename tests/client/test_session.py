@@ -1,4 +1,4 @@
-"""The Python clients of somebody who signed in by name and password; a file has what ``login`` keeps."""
+"""The Python clients of somebody who signed in by name; a file has what ``login`` keeps."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from runyard import config
 from runyard.errors import HomeUnusable, InvalidRequest
@@ -36,8 +36,8 @@ class Credentials:
 class Turn:
     """A place in line for the lock on a file; without a file nobody else is in line."""
 
-    def __init__(self, held: contextlib.ExitStack, path: Path | None) -> None:
-        self._lock = None if path is None else held.enter_context(open(path, "a"))
+    def __init__(self, lock: IO[str] | None) -> None:
+        self._lock = lock
 
     def has_come(self) -> bool:
         """Whether it is ours now. This does not wait: who renews may be of our own event loop."""
@@ -86,8 +86,11 @@ class Keyring:
     @contextlib.contextmanager
     def turn(self) -> Iterator[Turn]:
         """What a renewal holds from its beginning to its end."""
-        with contextlib.ExitStack() as held:
-            yield Turn(held, None if self._path is None else self._path.with_suffix(".lock"))
+        if self._path is None:
+            yield Turn(None)
+            return
+        with open(self._path.with_suffix(".lock"), "a") as lock:
+            yield Turn(lock)
 
     def to_trade(self, before: str | None) -> str | None:
         """The refresh token to trade; None if somebody else has traded ``before`` since it was
