@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from runyard.domain.user import Role
-from runyard.store import leases, registry, schedule
+from runyard.store import leases, listing, registry, schedule
 from runyard.store.registry import WorkerInfo
 from tests.store.support import FAIL, claim, finish, on_sqlite
 from tests.support.serving import Serving
@@ -178,3 +178,40 @@ def test_the_filter_goes_with_the_cursor(yard: str, here: Serving, admin: httpx.
     here.user("zac", Role.VIEWER)
     found, pages = whole(admin, "users?role=viewer", 1)
     assert ([one["name"] for one in found], pages) == (["zac", "zoe"], 2)
+
+
+@pytest.mark.parametrize("query", ["", "&q=long", "&state=queued"])
+def test_a_page_is_of_bounded_size(member: httpx.Client, query: str) -> None:
+    """Whoever asks for a thousand jobs may get a gigabyte else, and nobody has the memory."""
+    texts = [f"{n}".ljust(700_000, "é") for n in range(10)]
+    made = [{"name": f"long {n}", "command": ["true"], "payload": t} for n, t in enumerate(texts)]
+    short = [{"name": f"long and short {n}", "command": ["true"]} for n in range(20)]
+    for part in (made[:5], made[5:], short):
+        answer = member.post("/api/v1/jobs", json=part)
+        assert answer.status_code == 202, answer.text
+    found: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    pages = 0
+    while cursor is not None:
+        answer = member.get(f"/api/v1/jobs?limit=1000{query}{cursor and f'&cursor={cursor}'}")
+        assert answer.status_code == 200
+        assert len(answer.content) < 9 << 20
+        found += answer.json()["jobs"]
+        cursor = answer.json()["next"]
+        pages += 1
+    assert [job["payload"] for job in found] == [None] * 20 + texts[::-1]
+    assert pages > 1
+
+
+def test_a_job_that_is_longer_than_a_page_is_one(
+    member: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_OF_PAGE", 1)
+    for n in range(3):
+        member.post("/api/v1/jobs", json={"name": f"n{n}", "command": ["true"]})
+    names, cursor = [], ""
+    for _ in range(3):
+        page = member.get(f"/api/v1/jobs?{cursor and f'cursor={cursor}'}").json()
+        names += [job["name"] for job in page["jobs"]]
+        cursor = page["next"]
+    assert (names, cursor) == (["n2", "n1", "n0"], None)

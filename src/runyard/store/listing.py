@@ -1,7 +1,8 @@
 """Lists of jobs, the newest first, a page at a time.
 
 A filter may fit one job in a million. So that no list reads them all at once, a page looks back
-through so many jobs and for so long; if it is not full by then, its cursor says where to go on.
+through so many jobs and for so long; and a job may be as long as ten thousand others, so a page
+ends, too, when it holds so much. If it is not full by then, its cursor says where to go on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, func, literal_column, select
 
 from runyard.domain.job import State
 from runyard.domain.listing import JobFilter, Page
@@ -23,7 +24,18 @@ from runyard.store.statement import Statement
 from runyard.store.views import JOBS, batch_seq_of, build
 
 FIRST_WINDOW = 2_000  # jobs that are looked through first; four times as many each time after
+MOST_OF_PAGE = 4 << 20  # characters of a page, but that of its first job
+OF_ATTEMPT, OF_PARENT, OF_REST = 300, 30, 500  # characters, about
+SHORT = 16 << 10  # characters of a spec that is read at once; others when the page is cut
 LONGEST = 0.25  # seconds after which a page ends even if it is not full
+
+
+_LENGTH = func.length(job_specs.c.spec)
+_BRIEF = JOBS.with_only_columns(
+    *(column for column in JOBS.selected_columns if column.key != "spec"),
+    _LENGTH.label("length"),
+    case((_LENGTH <= SHORT, job_specs.c.spec)).label("spec"),
+)
 
 
 def page(
@@ -50,7 +62,7 @@ def cursor_seq(cursor: str) -> int:
 
 
 def _fitting(tx: Tx, wanted: JobFilter, org: str | None) -> Select[Any]:
-    query = JOBS
+    query = _BRIEF
     if wanted.states:
         query = query.where(_in_states(tx, wanted.states))
     if wanted.batch_id is not None:
@@ -102,9 +114,7 @@ def _look_back(
         top, window = bottom, window * 4
         if time.monotonic() - began > LONGEST:
             break
-    if len(rows) > limit or top <= oldest:
-        return _page(tx, rows, limit)
-    return Page(build(tx, rows), str(top))
+    return _page(tx, rows, limit, None if top <= oldest else str(top))
 
 
 # Two looks at the ends of an index; one aggregate of both would read all of it on SQLite.
@@ -137,12 +147,24 @@ def _any_between(tx: Tx, org: str | None, limit: int, top: int, bottom: int) -> 
 def _any(limit: int, *, of_org: bool) -> Statement:
     """The limit is not a parameter: PostgreSQL would take one for a tenth of all that there is, and
     rather plan the query anew each time than keep a plan for so many."""
-    query = JOBS.where(jobs.c.seq < bindparam("top"), jobs.c.seq >= bindparam("bottom"))
+    query = _BRIEF.where(jobs.c.seq < bindparam("top"), jobs.c.seq >= bindparam("bottom"))
     if of_org:
         query = query.where(groups.c.org_id == bindparam("org"))
     return Statement(query.order_by(jobs.c.seq.desc()).limit(literal_column(str(limit))))
 
 
-def _page(tx: Tx, rows: Sequence[Any], limit: int) -> Page:
-    shown = rows[:limit]
-    return Page(build(tx, shown), str(shown[-1].seq) if len(rows) > limit else None)
+def _page(tx: Tx, rows: Sequence[Any], limit: int, rest: str | None = None) -> Page:
+    """The first of these jobs; ``rest`` is the cursor of what comes behind them all."""
+    shown = rows[: _room(rows[:limit])]
+    return Page(build(tx, shown), str(shown[-1].seq) if len(rows) > len(shown) else rest)
+
+
+def _room(rows: Sequence[Any]) -> int:
+    """How many of these jobs a page holds, the first one whatever its length. Each claim raises a
+    job's fence, so that it has no more attempts than that."""
+    length = 0
+    for number, row in enumerate(rows):
+        length += row.length + OF_ATTEMPT * row.fence + OF_PARENT * row.parents + OF_REST
+        if length > MOST_OF_PAGE and number:
+            return number
+    return len(rows)

@@ -14,6 +14,7 @@ from runyard.domain.event import Event, EventKind
 from runyard.domain.ids import is_batch_id, no_such
 from runyard.domain.job import FINAL, Attempt, AttemptState, Job, Kind, State, title_of
 from runyard.errors import NotFound
+from runyard.store import specs
 from runyard.store.database import Tx
 from runyard.store.resolve import chunks
 from runyard.store.schema import (
@@ -121,10 +122,10 @@ JOBS = (
         queues.c.submitted_by,
         batches.c.id.label("batch_id"),
         job_specs.c.spec,
-        select(dependencies.c.on_seq)
+        select(func.count(dependencies.c.on_seq))
         .where(dependencies.c.job_seq == jobs.c.seq)
-        .exists()
-        .label("has_parents"),
+        .scalar_subquery()
+        .label("parents"),
     )
     .join_from(jobs, queues, queues.c.id == jobs.c.queue_id)
     .join(groups, groups.c.id == queues.c.group_id)
@@ -165,13 +166,17 @@ def get_many(tx: Tx, seqs: Sequence[int]) -> list[Job]:
 
 
 def build(tx: Tx, rows: Sequence[Any]) -> list[Job]:
-    """Jobs from rows of ``JOBS``."""
+    """Jobs from rows of ``JOBS``, of which those without a spec were left to be read now."""
     ended = _attempts(tx, [row.seq for row in rows if row.fence])
-    parents = _parents(tx, [row.seq for row in rows if row.has_parents])
-    return [_job(row, ended.get(row.seq, []), parents.get(row.seq, [])) for row in rows]
+    parents = _parents(tx, [row.seq for row in rows if row.parents])
+    long = specs.texts(tx, [row.seq for row in rows if row.spec is None])
+    return [
+        _job(row, row.spec or long[row.seq], ended.get(row.seq, []), parents.get(row.seq, []))
+        for row in rows
+    ]
 
 
-def _job(row: Any, ended: list[Attempt], parents: list[str]) -> Job:
+def _job(row: Any, spec: str, ended: list[Attempt], parents: list[str]) -> Job:
     if row.state == State.RUNNING.value:
         live = Attempt(
             number=len(ended) + 1,
@@ -183,7 +188,7 @@ def _job(row: Any, ended: list[Attempt], parents: list[str]) -> Job:
         )
         ended = [*ended, live]
     return Job(
-        **_told(row.spec),
+        **_told(spec),
         id=row.id,
         state=row.state,
         reason=row.reason,
@@ -271,10 +276,10 @@ def unfinished(tx: Tx, seqs: Sequence[int]) -> list[int]:
 
 def ids_of(tx: Tx, seqs: Sequence[int]) -> list[str]:
     """The ids of jobs."""
-    found: list[str] = []
-    for part in chunks(seqs):
-        found += tx.conn.execute(select(jobs.c.id).where(jobs.c.seq.in_(part))).scalars()
-    return found
+    query = select(jobs.c.id).where(jobs.c.seq.in_(bindparam("seqs", expanding=True)))
+    return [
+        one for part in chunks(seqs) for one in tx.conn.execute(query, {"seqs": part}).scalars()
+    ]
 
 
 def retriable(tx: Tx, seqs: Sequence[int]) -> list[int]:
@@ -297,9 +302,8 @@ def history(tx: Tx, seqs: Sequence[int]) -> list[Event]:
             .outerjoin(batches, batches.c.seq == jobs.c.batch_seq)
             .where(events.c.job_seq.in_(part))
         )
-        rows = tx.conn.execute(query).all()
         begun = fences(tx, part)
-        found += [_event(row, begun.get(row.job_seq, [])) for row in rows]
+        found += [_event(row, begun.get(row.job_seq, [])) for row in tx.conn.execute(query)]
     return sorted(found, key=lambda event: event.seq)
 
 

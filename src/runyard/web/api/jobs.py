@@ -87,8 +87,8 @@ def page(
     limit: Limit = 50,
     cursor: Cursor | None = None,
 ) -> JobPage:
-    """Jobs, the newest first. A page may be short, or empty, before the last one: go on while
-    there is a ``next``."""
+    """Jobs, the newest first. A page may be short, if jobs are long, or empty before the last one:
+    go on while there is a ``next``."""
     wanted = JobFilter(
         states=frozenset(state or ()),
         batch_id=batch_id,
