@@ -65,6 +65,13 @@ def test_a_token_will_do(place: Serving) -> None:
         assert client.get("/api/v1/auth/me").status_code == 200
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_files_of_other_systems_will_do(place: Serving, end: str) -> None:
+    token = place.user("ci", password=None)
+    assert runyard("login", place.url, "--token", stdin=token + end).code == 0
+    assert runyard("login", place.url, "--name", "ada", stdin=PASSWORD + end).code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "words"),
     [

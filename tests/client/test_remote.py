@@ -197,6 +197,12 @@ class TestErrors:
         ):
             yard.list()
 
+    @pytest.mark.parametrize("token", ["ryt_secret\nx", "ryt_secret x", "ryt_secret\xfc"])
+    def test_what_can_be_no_token_is_not_repeated(self, token: str) -> None:
+        with pytest.raises(InvalidRequest, match="characters that no token has") as caught:
+            Runyard(url="http://127.0.0.1:1", token=token)
+        assert "secret" not in str(caught.value)
+
     def test_an_address_that_is_none(self) -> None:
         with pytest.raises(InvalidRequest, match="it begins with http:// or https://"):
             Runyard(url="yard.example")
@@ -233,6 +239,7 @@ class TestWhichServer:
         [
             ({"RUNYARD_URL": "http://other/"}, "http://other", None),
             ({"RUNYARD_URL": "http://other", "RUNYARD_TOKEN": "t"}, "http://other", "t"),
+            ({"RUNYARD_URL": "http://other", "RUNYARD_TOKEN": "t\r\n"}, "http://other", "t"),
             ({"RUNYARD_URL": "http://kept/api/v1"}, "http://kept", "token"),
             ({"RUNYARD_URL": "http://kept", "RUNYARD_TOKEN": "t"}, "http://kept", "t"),
             ({"RUNYARD_URL": "http://other", "RUNYARD_HOME": "/x"}, "http://other", None),

@@ -40,7 +40,7 @@ def login_command(url: str | None, name: str | None, token: bool, as_json: bool)
         raise InvalidRequest("say which server: runyard login URL")
     place = credentials.checked_url(place)
     if token:
-        kept = Credentials(place, _secret("Token"))
+        kept = Credentials(place, credentials.checked_token(_secret("Token")))
     else:
         who = name or click.prompt("Name", err=True)
         kept = signing.by_password(place, who, _secret("Password"))
@@ -82,7 +82,7 @@ def logout_command(as_json: bool) -> None:
 def _secret(what: str) -> str:
     if sys.stdin.isatty():
         return str(click.prompt(what, hide_input=True, err=True))
-    return sys.stdin.readline().rstrip("\n")
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _warn(place: str) -> None:

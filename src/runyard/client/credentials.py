@@ -125,7 +125,7 @@ def find(url: str | None = None, token: str | None = None) -> Keyring | None:
     if named is None:
         return None if kept is None else Keyring(kept, path)
     place = checked_url(named)
-    given = token or config.server_token()
+    given = checked_token(token or config.server_token())
     if given is None and kept is not None and kept.url == place:
         return Keyring(kept, path)
     return Keyring(Credentials(place, given))
@@ -138,6 +138,15 @@ def checked_url(url: str) -> str:
             f"{url!r} is no address of a server: it begins with http:// or https://"
         )
     return url.rstrip("/").removesuffix("/api/v1")
+
+
+def checked_token(token: str | None) -> str | None:
+    """A token without what is around it in a file, and None for an empty one. Raises
+    ``InvalidRequest``, which does not repeat it, for what cannot be one."""
+    text = (token or "").strip()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise InvalidRequest("the token has characters that no token has")
+    return text or None
 
 
 def read(path: Path) -> Credentials | None:
