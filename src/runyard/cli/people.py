@@ -11,6 +11,7 @@ from runyard.cli.params import json_option, printable
 from runyard.cli.session import print_json, session
 from runyard.clock import isoformat
 from runyard.domain.user import ApiToken, Role, TokenScope, User
+from runyard.errors import Forbidden
 
 role_type = click.Choice([role.value for role in Role])
 scope_type = click.Choice([scope.value for scope in TokenScope])
@@ -72,12 +73,23 @@ def set_role_command(name: str, role: str, as_json: bool) -> None:
 
 @users_command.command("set-password")
 @click.argument("name")
+@click.option("--current", is_flag=True, help="Ask for the present one first.")
 @json_option
-def set_password_command(name: str, as_json: bool) -> None:
-    """Give user NAME another password; their sessions end."""
-    password = _password()
+def set_password_command(name: str, current: bool, as_json: bool) -> None:
+    """Give user NAME another password; their sessions end.
+
+    A server wants to know the present one, too, of whoever changes their own. From standard input
+    it comes on a line before the new one.
+
+    \b
+    Examples:
+      runyard users set-password ada
+      runyard users set-password max --current      one's own, on a server
+    """
+    present = _password("Current password", once_more=None) if current else None
+    password = _password("New password" if current else "Password")
     with session() as here:
-        user = here.accounts.set_password(name, password)
+        user = here.accounts.set_password(name, password, present)
     _print_user(user, as_json)
 
 
@@ -101,10 +113,10 @@ def enable_command(name: str, as_json: bool) -> None:
     _print_user(user, as_json)
 
 
-def _password() -> str:
+def _password(what: str = "Password", once_more: str | None = "Once more") -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    text: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
+    text: str = click.prompt(what, hide_input=True, confirmation_prompt=once_more or False)
     return text
 
 
@@ -142,14 +154,14 @@ def tokens_command() -> None:
 
 
 @tokens_command.command("create")
-@click.option("--user", required=True, help="Whose it is.")
+@click.option("--user", help="Whose it is.  [default: your own]")
 @click.option("--name", required=True, help="What it is for.")
 @click.option("--scope", type=scope_type, default=TokenScope.SUBMIT.value, show_default=True)
 @click.option("--days", type=click.FloatRange(0, min_open=True), default=90, show_default=True)
 @click.option("--forever", is_flag=True, help="It does not expire.")
 @json_option
 def create_command(
-    user: str, name: str, scope: str, days: float, forever: bool, as_json: bool
+    user: str | None, name: str, scope: str, days: float, forever: bool, as_json: bool
 ) -> None:
     """Create a token and print it: this once, and never again.
 
@@ -166,16 +178,21 @@ def create_command(
     else:
         click.echo(text)
         until = isoformat(made.expires_at) or "for ever"
-        click.echo(f"token {made.id} of {user} is good until {until}", err=True)
+        click.echo(f"token {made.id} of {made.user} is good until {until}", err=True)
 
 
 @tokens_command.command("list")
 @click.option("--user", help="Of this user only.")
 @json_option
 def list_tokens_command(user: str | None, as_json: bool) -> None:
-    """List tokens, the newest first."""
+    """List tokens, the newest first: everybody's for an admin, else one's own."""
     with session() as here:
-        found = here.accounts.tokens(user or "*")
+        try:
+            found = here.accounts.tokens(user or "*")
+        except Forbidden:
+            if user is not None:
+                raise
+            found = here.accounts.tokens()
     print_list("tokens", found, TOKEN_COLUMNS, as_json)
 
 

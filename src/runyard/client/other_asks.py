@@ -149,8 +149,8 @@ class AccountAsks:
     def set_role(self, name: str, role: Role) -> Flow[User]:
         return self._change(name, role=role.value)
 
-    def set_password(self, name: str, password: str) -> Flow[User]:
-        return self._change(name, password=password)
+    def set_password(self, name: str, password: str, current: str | None = None) -> Flow[User]:
+        return self._change(name, password=password, current_password=current)
 
     def disable(self, name: str) -> Flow[User]:
         return self._change(name, disabled=True)

@@ -73,8 +73,9 @@ class Accounts:
         """Let somebody do more, or less, from now on."""
         return self.change(name, role=role)
 
-    def set_password(self, name: str, password: str) -> User:
-        """Give somebody, or oneself, another password; their sessions end."""
+    def set_password(self, name: str, password: str, current: str | None = None) -> User:
+        """Give somebody, or oneself, another password; their sessions end. Only servers want to
+        know the ``current`` one: whoever reaches the store needs none."""
         return self.change(name, password=password)
 
     def disable(self, name: str) -> User:

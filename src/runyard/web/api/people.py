@@ -100,7 +100,7 @@ def change_user(
         try:
             here.sign_in.prove(name, body.current_password or "", address_of(request))
         except NotAuthenticated:
-            raise Forbidden("the current_password is missing or wrong") from None
+            raise Forbidden("the current password is missing or wrong") from None
     return accounts.change(name, role=body.role, password=body.password, disabled=body.disabled)
 
 
