@@ -20,6 +20,7 @@ SWITCHES = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-smooth-scrolling",  # a key that is pressed while it ends is lost
 ]
 PATIENCE = 60_000.0  # milliseconds; only a test that fails waits so long
 SCREENSHOTS = Path(__file__).parents[2] / ".artefacts" / "screenshots"
