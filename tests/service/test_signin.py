@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
 import jwt
 import pytest
@@ -13,6 +14,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from runyard.clock import ManualClock
 from runyard.domain.listing import AuditFilter
 from runyard.domain.user import Actor, Role, TokenScope
+from runyard.engine.pruner import Pruner
 from runyard.errors import Conflict, Forbidden, InvalidRequest, LimitReached, NotAuthenticated
 from runyard.service import credentials
 from runyard.service.accounts import LINK_SECONDS, Accounts
@@ -25,7 +27,9 @@ from runyard.service.signin import (
     SESSION_SECONDS,
     SignIn,
 )
+from runyard.store import audit
 from runyard.store.database import Store
+from tests.store.support import in_parallel
 from tests.support.hashing import SLOW
 
 KEY = "k" * 40
@@ -448,3 +452,63 @@ def test_every_change_is_on_record(accounts: Accounts) -> None:
     ]
     assert {(entry.actor, entry.address) for entry in entries} == {("operator", "local")}
     assert entries[1].data == {"role": "viewer"}
+
+
+def failed(accounts: Accounts) -> list[tuple[str, str, object]]:
+    """Whose failed sign-ins are on record, from where, and how many; the oldest first."""
+    entries = accounts.audit(AuditFilter(action="sign_in.failed"), 1000)
+    return [(one.actor, one.address, one.data["tries"]) for one in reversed(entries)]
+
+
+def test_tries_that_fail_are_summed_up_by_the_hour(
+    sign_in: SignIn, accounts: Accounts, clock: ManualClock
+) -> None:
+    fail(sign_in, 3)
+    fail(sign_in, 2, address="198.51.100.1")
+    fail(sign_in, 1, name="nobody")
+    fail(sign_in, 1)
+    assert failed(accounts) == [
+        ("max", HERE, 4),
+        ("max", "198.51.100.1", 2),
+        ("nobody", HERE, 1),
+    ]
+    clock.advance(3600)
+    fail(sign_in, 1)
+    assert failed(accounts)[3:] == [("max", HERE, 1)]
+
+
+def test_a_flood_of_guesses_does_not_fill_the_record(
+    sign_in: SignIn, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "MOST_FAILED", 10)
+    before = len(accounts.audit())
+    for number in range(50):
+        fail(sign_in, 1, name=f"user{number}", address=f"2001:db8::{number:x}:0:0:0:1")
+    found = failed(accounts)
+    assert len(found) == 11
+    assert found[-1] == ("*", "*", 40)
+    assert len(accounts.audit()) == before + 11
+    fail(sign_in, 1, name="user3", address="2001:db8:0:0:3:0:0:2")
+    assert ("user3", "2001:db8::/64", 1) not in failed(accounts)
+
+
+def test_of_many_who_fail_at_once_each_is_counted(sign_in: SignIn, accounts: Accounts) -> None:
+    fail(sign_in, 1)
+    in_parallel(*[lambda: fail(sign_in, 1)] * 4)
+    assert failed(accounts) == [("max", HERE, 5)]
+
+
+def test_tries_that_failed_long_ago_are_forgotten_and_changes_are_not(
+    sign_in: SignIn, accounts: Accounts, clock: ManualClock, store: Store, tmp_path: Path
+) -> None:
+    fail(sign_in, 1)
+    changes = accounts.audit()[1:]
+    prune = Pruner(store, tmp_path, 86400.0)
+    clock.advance(86400.0 - 3600.0)
+    fail(sign_in, 2)
+    prune()
+    assert failed(accounts) == [("max", HERE, 1), ("max", HERE, 2)]
+    clock.advance(3601.0)
+    prune()
+    assert failed(accounts) == [("max", HERE, 2)]
+    assert accounts.audit()[1:] == changes

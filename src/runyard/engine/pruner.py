@@ -1,5 +1,6 @@
-"""Deletes what ended longer ago than the retention, rows first, then logs; and the queues and
-groups of which nothing is left, as each run and each build leaves some behind."""
+"""Deletes what ended longer ago than the retention, rows first, then logs; the queues and groups of
+which nothing is left, as each run and each build leaves some behind; and what is told of failed
+sign-ins, which anybody can add to."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from runyard.execution import logs
-from runyard.store import users
+from runyard.store import audit, users
 from runyard.store.database import Store, Tx
 from runyard.store.prune import CHUNK, Pruned, bury, dead, prune
 from runyard.store.schema import groups, queues
@@ -28,6 +29,7 @@ class Pruner:
 
         def work(tx: Tx) -> Pruned:
             users.forget_expired(tx)
+            audit.forget_failed(tx, tx.now - self._retention)
             return prune(tx, tx.now - self._retention)
 
         pruned = self._store.write(work, relaxed=True)

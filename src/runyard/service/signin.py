@@ -78,8 +78,7 @@ class SignIn:
         # Outside of the transaction, since it takes long, on purpose.
         is_right = credentials.is_password(password, found.password_hash if found else None)
         if found is None or not is_right or found.user.disabled_at is not None:
-            nobody = Actor(name, address=address)
-            self._store.write(lambda tx: audit.note(tx, nobody, "sign_in.failed", name))
+            self._store.write(lambda tx: audit.note_failed(tx, name, _network(address)))
             raise NotAuthenticated(WRONG)
         return found.user, tries
 

@@ -1,4 +1,4 @@
-"""Indexes of the hot table, most of them partial: each holds only the jobs of one state.
+"""Indexes that are partial, most of them of the hot table: each holds only the jobs of one state.
 
 Apart from the tables, and imported by migrations only: naming PostgreSQL's options makes
 SQLAlchemy load that dialect, which every command on SQLite would wait for.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Index, text
 
 from runyard.store.schema import jobs
+from runyard.store.user_tables import audit
 
 # The order in which a queue's jobs start; holds queued jobs only, so it is as small as the queue.
 Index(
@@ -58,4 +59,11 @@ Index(
     jobs.c.finished_at,
     sqlite_where=text("finished_at IS NOT NULL"),
     postgresql_where=text("finished_at IS NOT NULL"),
+)
+# Of a long record what anybody can add to: it is summed up, and forgotten in time.
+Index(
+    "ix_audit_failed",
+    audit.c.at,
+    sqlite_where=text("action = 'sign_in.failed'"),
+    postgresql_where=text("action = 'sign_in.failed'"),
 )
