@@ -336,6 +336,20 @@ def test_batches_are_listed(yard: Runyard, place: Serving) -> None:
     assert asyncio.run(asked()) == ["first"]
 
 
+def test_jobs_are_listed_by_whose_they_are_and_by_name(yard: Runyard, place: Serving) -> None:
+    yard.submit(["true"], name="nightly build")
+    yard.submit(["true"], name="other")
+
+    async def asked(**only: str) -> list[str]:
+        async with AsyncRunyard(url=place.url, token=place.user(f"eve-{len(only)}")) as other:
+            return [job.name for job in (await other.list(**only)).jobs]
+
+    assert [job.name for job in yard.list(text="LY BU").jobs] == ["nightly build"]
+    assert len(yard.list(submitted_by="max").jobs) == 2
+    assert asyncio.run(asked(submitted_by="max", text="oth")) == ["other"]
+    assert asyncio.run(asked(submitted_by="eve")) == []
+
+
 def test_a_batch_may_have_many_jobs(yard: Runyard) -> None:
     batch = yard.submit_batch({"command": ["true"]} for _ in range(10_001))
     assert batch.total == 10_001

@@ -101,7 +101,9 @@ class AsyncRunyard:
         org_id: str | None = None,
         app_version_id: str | None = None,
         target: str | None = None,
+        submitted_by: str | None = None,
         labels: Mapping[str, str | None] | None = None,
+        text: str = "",
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
@@ -112,7 +114,9 @@ class AsyncRunyard:
             org_id=org_id,
             app_version_id=app_version_id,
             target=target,
+            submitted_by=submitted_by,
             labels=dict(labels or {}),
+            text=text,
         )
         return await self._driver.run(self._asks.page(wanted, limit, cursor))
 

@@ -158,19 +158,24 @@ class Runyard:
         org_id: str | None = None,
         app_version_id: str | None = None,
         target: str | None = None,
+        submitted_by: str | None = None,
         labels: Mapping[str, str | None] | None = None,
+        text: str = "",
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
         """A page of jobs, newest first: ``page.jobs``, and ``page.next`` as the cursor of the
-        next page or None. A label of value None matches whatever its value."""
+        next page or None. A label of value None matches whatever its value; ``text`` is a part of
+        the name."""
         wanted = arguments.filter_of(
             state,
             batch,
             org_id=org_id,
             app_version_id=app_version_id,
             target=target,
+            submitted_by=submitted_by,
             labels=dict(labels or {}),
+            text=text,
         )
         return self._here.jobs.page(wanted, limit, cursor)
 
