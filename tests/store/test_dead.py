@@ -18,7 +18,8 @@ from runyard.store import submit as submits
 from runyard.store.database import Store, Tx
 from runyard.store.health import SlotChange
 from runyard.store.registry import WorkerInfo
-from runyard.store.schema import groups, queues, slots
+from runyard.store.schema import groups, limits, queues, slots
+from runyard.store.submit import NewJob
 from tests.store.support import (
     PASS,
     claim,
@@ -149,6 +150,47 @@ def test_many_go_some_at_a_time(store: Store, pruner: Pruner) -> None:
     assert left(store) == ([], [])
 
 
+def limited(store: Store) -> dict[str, int]:
+    """What is limited, and to how many."""
+    with store.read() as tx:
+        return {name: most for (_, name), most in rules.read(tx, lock=False).maximum.items()}
+
+
+def keyed(key: str, limit: int | None = 1) -> NewJob:
+    return new(f"of {key}", limit_key=key, limit=limit)
+
+
+def test_a_limit_that_a_job_asked_for_goes_with_the_last_one_of_its_key(
+    store: Store, clock: ManualClock, pruner: Pruner
+) -> None:
+    submit(store, keyed("db"), keyed("gpu"))
+    run_next(store)
+    store.write(lambda tx: rules.limit(tx, Scope.KEY, "door", 1))
+    store.write(lambda tx: rules.limit(tx, Scope.TARGET, "local", 9))
+    store.write(lambda tx: rules.limit(tx, Scope.TARGET, "shelf", 9, by_hand=False))
+    clock.advance(DAY + 1)
+    store.write(tallies.fold)
+    prune_all(pruner)
+    assert limited(store) == {"gpu": 1, "door": 1, "local": 9, "shelf": 9}
+    run_next(store)
+    store.write(tallies.fold)
+    clock.advance(DAY + 1)
+    prune_all(pruner)
+    assert limited(store) == {"door": 1, "local": 9, "shelf": 9}
+    submit(store, keyed("gpu", 3))
+    assert limited(store)["gpu"] == 3
+
+
+def test_a_limit_that_somebody_set_stays(store: Store, clock: ManualClock, pruner: Pruner) -> None:
+    submit(store, keyed("db"))
+    store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 2))
+    run_next(store)
+    store.write(tallies.fold)
+    clock.advance(DAY + 1)
+    prune_all(pruner)
+    assert limited(store) == {"db": 2}
+
+
 @on_postgresql
 class TestRace:
     """Two transactions on one database with many writers, step by step."""
@@ -190,6 +232,52 @@ class TestRace:
         in_parallel(partial(store.write, bury), late)
         assert names(store) == ["late"]
         assert left(store)[1] != [1]
+
+    def test_a_limit_that_a_submission_found_is_passed_over(self, store: Store) -> None:
+        store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 1, by_hand=False))
+        found, pruned = threading.Event(), threading.Event()
+
+        def slow(tx: Tx) -> None:
+            submits.submit(tx, [keyed("db")])
+            found.set()
+            assert pruned.wait(30)
+
+        def bury() -> int:
+            assert found.wait(30)
+            try:
+                return store.write(lambda tx: prune.bury(tx, limits, ["db"], 0.0))
+            finally:
+                pruned.set()
+
+        _, buried = in_parallel(partial(store.write, slow), bury)
+        assert buried == 0
+        assert limited(store) == {"db": 1}
+
+    def test_a_limit_that_is_being_pruned_is_set_anew(self, store: Store) -> None:
+        store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 1, by_hand=False))
+        buried = threading.Event()
+
+        def bury(tx: Tx) -> None:
+            assert prune.bury(tx, limits, ["db"], 0.0) == 1
+            buried.set()
+            assert is_waiting(store)
+
+        def late() -> None:
+            assert buried.wait(30)
+            submit(store, keyed("db"))
+
+        in_parallel(partial(store.write, bury), late)
+        assert limited(store) == {"db": 1}
+
+    def test_a_submission_does_not_wait_for_a_claim(self, store: Store) -> None:
+        submit(store, keyed("db"))
+
+        def holding(tx: Tx) -> None:
+            rules.read(tx)
+            in_parallel(lambda: submit(store, keyed("db")))
+
+        store.write(holding)
+        assert len(names(store)) == 1
 
 
 def dead_queue(store: Store) -> None:

@@ -1,5 +1,6 @@
 """Deletes what ended longer ago than the retention, rows first, then logs; the queues and groups of
-which nothing is left, as each run and each build leaves some behind; and what is told of failed
+which nothing is left, as each run and each build leaves some behind, and the limits that jobs asked
+for; and what is told of failed
 sign-ins, which anybody can add to."""
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from pathlib import Path
 from runyard.execution import logs
 from runyard.store import audit, users
 from runyard.store.database import Store, Tx
-from runyard.store.prune import CHUNK, Pruned, bury, dead, prune
-from runyard.store.schema import groups, queues
+from runyard.store.prune import CHUNK, MORTAL, Pruned, bury, dead, prune
 
 INTERVAL = 600.0
 
@@ -38,9 +38,9 @@ class Pruner:
         return 0.0 if self._bury_some() or pruned.may_be_more else None
 
     def _bury_some(self) -> bool:
-        """Delete dead queues and groups; True when there may be more."""
+        """Delete dead queues, groups and limits; True when there may be more."""
         may_be_more = False
-        for table in (queues, groups):
+        for table in MORTAL:
             with self._store.read() as tx:
                 cutoff = tx.now - self._retention
                 ids = dead(tx, table, cutoff)

@@ -22,6 +22,7 @@ from runyard.store.schema import (
     groups,
     idempotency_keys,
     jobs,
+    limits,
     pauses,
     queues,
     slots,
@@ -93,25 +94,35 @@ _DEAD_GROUP = (
     .where(pauses.c.kind == Scope.GROUP.value, pauses.c.name == cast(groups.c.id, String))
     .exists(),
 )
-_DEAD = {queues: _DEAD_QUEUE, groups: _DEAD_GROUP}
+_DEAD_LIMIT = (
+    limits.c.kind == Scope.KEY.value,
+    limits.c.by_hand.is_(False),
+    limits.c.name.not_in(select(queues.c.limit_key)),
+)
+_DEAD = {queues: _DEAD_QUEUE, groups: _DEAD_GROUP, limits: _DEAD_LIMIT}
+_NAMES = {queues: queues.c.id, groups: groups.c.id, limits: limits.c.name}
+MORTAL = (queues, groups, limits)  # in the order in which they die
 
 
-def dead(tx: Tx, table: Table, cutoff: float) -> Sequence[int]:
-    """The ids of some queues of which no job is left, or of some groups of which no queue is, that
-    no slot holds, that are not paused, and of which nothing moved since ``cutoff``. To be found
-    without keeping anybody waiting, since all have to be looked at."""
-    query = select(table.c.id).where(*_DEAD[table]).order_by(table.c.id).limit(CHUNK)
+def dead(tx: Tx, table: Table, cutoff: float) -> Sequence[Any]:
+    """The ids of some queues of which no job is left; or of some groups of which no queue is, that
+    no slot holds, that are not paused, and of which nothing moved since ``cutoff``; or some keys of
+    which no queue is left, and whose limit a job had asked for. To be found without keeping anybody
+    waiting, since all have to be looked at."""
+    name = _NAMES[table]
+    query = select(name).where(*_DEAD[table]).order_by(name).limit(CHUNK)
     return tx.conn.execute(query, {"cutoff": cutoff}).scalars().all()
 
 
-def bury(tx: Tx, table: Table, ids: Sequence[int], cutoff: float) -> int:
-    """Delete those of these queues or groups that are still dead; returns how many they were."""
-    locked = select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id)
+def bury(tx: Tx, table: Table, ids: Sequence[Any], cutoff: float) -> int:
+    """Delete those of these that are still dead; returns how many they were."""
+    name = _NAMES[table]
+    locked = select(name).where(name.in_(ids)).order_by(name)
     mine = tx.conn.execute(tx.dialect.lock_free(locked)).scalars().all()
     if not mine:
         return 0
     # Looked at anew, as they are now that nobody else can use them.
-    query = delete(table).where(table.c.id.in_(mine), *_DEAD[table])
+    query = delete(table).where(name.in_(mine), *_DEAD[table])
     return tx.conn.execute(query, {"cutoff": cutoff}).rowcount
 
 

@@ -15,13 +15,16 @@ from runyard.domain.job import State
 from runyard.policy.fits import Rules, Scope, Subject, limited_by
 from runyard.store.database import Tx
 from runyard.store.schema import groups, in_state, jobs, limits, pauses, queues
+from runyard.store.statement import kept
 
 
 def read(tx: Tx, *, lock: bool = True) -> Rules:
     """All rules as they are now. Limits are locked, unless somebody only wants to look: two who
     claim at once must not both see the last place."""
     query = select(limits).order_by(limits.c.kind, limits.c.name)
-    rows = tx.conn.execute(tx.dialect.lock(query) if lock else query).all()
+    if lock:  # but for those who only need it to stay
+        query = query.with_for_update(key_share=True)
+    rows = tx.conn.execute(query).all()
     paused: dict[Subject, float] = {
         (Scope(row.kind), row.name): row.since for row in tx.conn.execute(select(pauses))
     }
@@ -42,8 +45,11 @@ def limit(tx: Tx, scope: Scope, name: str, maximum: int | None, *, by_hand: bool
         return
     values = {"kind": scope.value, "name": name}
     new = {"maximum": maximum, "by_hand": by_hand}
-    if tx.dialect.insert_missing(tx.conn, limits, {**values, **new}):
-        return
+    stays = kept(select(limits.c.name).filter_by(**values), limits)
+    while not tx.conn.execute(stays).first():
+        # Unless somebody else does; and theirs the pruner may have deleted since.
+        if tx.dialect.insert_missing(tx.conn, limits, {**values, **new}):
+            return
     differs = (limits.c.maximum != maximum) | (limits.c.by_hand != by_hand)
     change = update(limits).filter_by(**values).where(differs)
     if not by_hand:

@@ -92,7 +92,8 @@ def submit(
     batch_seq = _insert_batch(tx, batch, len(new)) if batch else None
     seqs = tx.dialect.reserve(tx.conn, jobs, len(new))
     queue_ids = _queue_ids(tx, new, pool)
-    for key_name, maximum in {job.limit_key: job.limit for job in new if job.limit}.items():
+    asked = {job.limit_key: job.limit for job in new if job.limit}
+    for key_name, maximum in sorted(asked.items()):  # or two may wait for each other
         rules.limit(tx, Scope.KEY, key_name, maximum, by_hand=False)
     waiting = [_waiting_on(job, parents) for job in new]
     for job, count in zip(new, waiting, strict=True):
