@@ -19,7 +19,7 @@ from tests.support.serving import Serving
 
 
 @on_sqlite
-def test_a_template_is_run_with_values_and_forgotten(here: Serving, max_: Browser) -> None:
+def test_a_template_is_run_with_values_and_removed(here: Serving, max_: Browser) -> None:
     templates = bootstrap.templates(here.settings, here.store, max_.actor(here))
     parameters = {"build": None, "suite": {"default": "all", "description": "which"}}
     command = {"arguments": "run {suite} {build}", "parameters": parameters}

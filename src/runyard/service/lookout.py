@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from runyard.domain import graph
@@ -11,7 +11,7 @@ from runyard.domain.job import Job, JobSpec, State
 from runyard.domain.user import Actor
 from runyard.service import access, waiting
 from runyard.service.waiting import Reckoning
-from runyard.store import glance, registry, spans, specs, views
+from runyard.store import batches, glance, registry, spans, specs, views
 from runyard.store.database import Store, Tx
 from runyard.store.glance import Figures
 from runyard.store.openqueues import OpenQueue
@@ -127,6 +127,11 @@ class Lookout:
                 access.require_own(tx, self._actor, [seq])
                 return spec
         return spec.model_copy(update={"env": dict.fromkeys(spec.env, "")})
+
+    def batch_names(self, ids: Collection[str]) -> dict[str, str]:
+        """What batches are called, by id; those that are not seen are left out."""
+        with self._store.read() as tx:
+            return batches.names(tx, ids, self._sees)
 
     def _batch(self, tx: Tx, batch_id: str) -> int:
         return views.batch_seq_of(tx, batch_id, self._sees)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, false, func, or_, select
@@ -44,6 +44,14 @@ def page(
     rows = tx.conn.execute(query).all()
     shown = rows[:limit]
     return BatchPage(_build(tx, shown), str(shown[-1].seq) if len(rows) > limit else None)
+
+
+def names(tx: Tx, ids: Collection[str], org: str | None = None) -> dict[str, str]:
+    """What some batches are called, by id; if ``org`` is given, of that org only."""
+    query = select(batches.c.id, batches.c.name).where(batches.c.id.in_(ids))
+    if org is not None:
+        query = query.where(batches.c.org_id == org)
+    return {row.id: row.name for row in tx.conn.execute(query)} if ids else {}
 
 
 def _is(state: State) -> ColumnElement[bool]:

@@ -76,6 +76,9 @@ def jobs(
         visit,
         "jobs.html",
         jobs=found.jobs,
+        batch_names=visit.place.lookout(visit.actor).batch_names(
+            {job.batch_id for job in found.jobs if job.batch_id}
+        ),
         next=found.next,
         cursor=cursor,
         by=Narrowed.of(visit.request, STATE, Q, TARGET, BUILD, BY, LABEL, BATCH, *others),

@@ -36,9 +36,9 @@ SAID = {
     "added": "The user is added.",
     "changed": "The user is changed.",
     "saved": "The template is saved.",
-    "forgotten": "The template is forgotten; what was run from it stays.",
+    "removed": "The template is removed; what was run from it stays.",
     "scheduled": "It will run when it is due.",
-    "unscheduled": "The schedule is forgotten; what it submitted stays.",
+    "unscheduled": "The schedule is removed; what it submitted stays.",
     "revoked": "The token is revoked.",
     "password": "The password is changed; all other sessions are over.",
 }

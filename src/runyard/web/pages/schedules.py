@@ -28,6 +28,6 @@ def resume(visit: Poster, name: Name, org: Org) -> Response:
 
 @router.post("/remove")
 def remove(visit: Poster, name: Name, org: Org) -> Response:
-    """Forget it."""
+    """Remove it."""
     visit.place.schedules(visit.actor).remove(name, org)
     return render.see("/templates", "unscheduled")

@@ -1,4 +1,4 @@
-"""Templates, and a form that runs one: now, or whenever it is due."""
+"""Templates, and a form that runs one: now, or on a schedule."""
 
 from __future__ import annotations
 
@@ -145,6 +145,6 @@ def _template(
 
 @router.post("/{name}/remove")
 def remove(visit: Poster, name: str, org: Org) -> Response:
-    """Forget it; what was run from it stays."""
+    """Remove it; what was run from it stays."""
     visit.place.templates(visit.actor).remove(name, org)
-    return render.see("/templates", "forgotten")
+    return render.see("/templates", "removed")
