@@ -1,4 +1,4 @@
-"""``users`` and ``tokens`` as a member uses them on a server: for oneself."""
+"""What a member of a server is told, and does about themselves: ``users`` and ``tokens``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ def test_a_member_has_tokens_of_their_own(member: Member) -> None:
     assert [(token["user"], token["name"]) for token in listed] == [("max", "ci"), ("max", "test")]
     assert member("tokens", "list", "--user", "eve").sentence == "only an admin may do this"
     assert member("tokens", "revoke", made["id"]).code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list", "--cursor", "x"),
+        ("batches", "--cursor", "x"),
+        ("list", "--batch", "x"),
+        ("logs", "b-x"),
+        ("explain", "b-x"),
+        ("status", "b-x"),
+        ("users", "add", "a b", "--no-password"),
+        ("users", "add", "", "--no-password"),
+    ],
+)
+def test_what_is_wrong_is_told_as_on_this_machine(member: Member, command: tuple[str, ...]) -> None:
+    there, here = member(*command), runyard(*command)
+    assert (there.code, there.sentence) == (here.code, here.sentence)
+    assert "pattern" not in here.sentence
 
 
 def test_a_member_changes_their_password(member: Member) -> None:

@@ -50,3 +50,9 @@ def test_a_batch_id_is_told_from_a_job_id() -> None:
     assert ids.is_batch_id(ids.batch_id())
     assert ids.is_batch_id(ids.batch_id()[:4])
     assert not any(map(ids.is_batch_id, ids.job_ids(1000)))
+
+
+def test_errors_say_what_an_id_is_of() -> None:
+    assert str(ids.no_such("job", "b-x")).endswith("that is how the id of a batch begins")
+    assert str(ids.no_such("job", "x")) == "there is no job 'x'"
+    assert str(ids.several("batch", "b", ["b-1", "b-2"])) == "'b' fits several batches (b-1, b-2)"

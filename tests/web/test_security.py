@@ -738,3 +738,10 @@ def test_a_quota_holds_against_retrying(
     assert member.post(f"{API}/jobs/retry", json={"ids": ids[:2]}).status_code == 202
     assert member.post(f"{API}/jobs/{ids[2]}/retry").status_code == 429
     assert admin.post(f"{API}/jobs/{ids[2]}/retry").status_code == 202
+
+
+def test_who_signs_in_as_json_is_told_that_it_is_a_form(here: Serving) -> None:
+    with here.client() as client:
+        answer = client.post(f"{API}/auth/token", json={"username": "max", "password": PASSWORD})
+    assert answer.status_code == 400
+    assert "as a form" in answer.json()["detail"]

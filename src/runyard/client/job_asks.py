@@ -22,7 +22,7 @@ from runyard.domain.event import Event
 from runyard.domain.explanation import Explanation
 from runyard.domain.ids import LENGTH, is_batch_id, no_such
 from runyard.domain.job import Job, JobSpec
-from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page, checked_limit
+from runyard.domain.listing import BatchFilter, BatchPage, JobFilter, Page, checked_limit, number_of
 from runyard.domain.yard import UserStats
 from runyard.errors import InvalidRequest, WaitTimeout
 from runyard.service.drafts import Draft
@@ -99,7 +99,7 @@ class JobAsks:
         ]
         params = given(
             state=sorted(wanted.states),
-            batch_id=wanted.batch_id,
+            batch_id=wanted.batch_id and _known_batch(wanted.batch_id),
             org_id=wanted.org_id,
             app_version_id=wanted.app_version_id,
             target=wanted.target,
@@ -107,7 +107,7 @@ class JobAsks:
             label=labels,
             q=wanted.text,
             limit=checked_limit(limit, "jobs"),
-            cursor=cursor,
+            cursor=_known_cursor(cursor),
         )
         return self._asker.ask(Send("GET", "/jobs", params), _read_page)
 
@@ -120,7 +120,7 @@ class JobAsks:
             submitted_by=wanted.submitted_by,
             q=wanted.text,
             limit=checked_limit(limit, "batches"),
-            cursor=cursor,
+            cursor=_known_cursor(cursor),
         )
         return self._asker.ask(Send("GET", "/job-batches", params), _read_batches)
 
@@ -298,9 +298,19 @@ def _job(job_id: str, rest: str = "") -> str:
 
 
 def _batch(batch_id: str) -> str:
+    return f"/job-batches/{_known_batch(batch_id)}"
+
+
+def _known_cursor(cursor: str | None) -> str | None:
+    if cursor is not None:
+        number_of(cursor)
+    return cursor
+
+
+def _known_batch(batch_id: str) -> str:
     if not _BATCH.fullmatch(batch_id):
         raise no_such("batch", batch_id)
-    return f"/job-batches/{batch_id}"
+    return batch_id
 
 
 def _several(what: str, ids: Sequence[str], **more: Any) -> Send:

@@ -17,7 +17,7 @@ from runyard.clock import isoformat
 from runyard.domain.ids import no_such
 from runyard.domain.job import Job
 from runyard.domain.listing import AuditFilter, GroupFilter, UserFilter, cursor_of
-from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User
+from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User, checked_name
 from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView, TargetView, WorkerView
 from runyard.policy.fits import Scope
 
@@ -129,7 +129,8 @@ class AccountAsks:
     def add(
         self, name: str, role: Role, org_id: str = "default", password: str | None = None
     ) -> Flow[User]:
-        body = {"name": name, "role": role.value, "org_id": org_id, "password": password}
+        who = {"name": checked_name(name), "role": role.value, "org_id": org_id}
+        body = {**who, "password": password}
         question = Send("POST", "/users", json=body)
         return self._asker.ask(question, lambda a: one(User, a), is_safe=False)
 

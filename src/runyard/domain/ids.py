@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from runyard.errors import NotFound
 
@@ -46,4 +47,12 @@ def _encode(number: int) -> str:
 
 def no_such(word: str, prefix: str) -> NotFound:
     """The error for a prefix that no id of a ``job`` or ``batch`` begins with."""
-    return NotFound(f"there is no {word} {prefix!r}")
+    hint = ": that is how the id of a batch begins" if word == "job" and is_batch_id(prefix) else ""
+    return NotFound(f"there is no {word} {prefix!r}{hint}")
+
+
+def several(word: str, prefix: str, ids: Sequence[str]) -> NotFound:
+    """The error for a prefix that the ids of several jobs or batches begin with."""
+    some = ", ".join([*ids[:3], *["…"] * (len(ids) > 3)])
+    words = {"job": "jobs", "batch": "batches"}[word]
+    return NotFound(f"{prefix!r} fits several {words} ({some})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
@@ -23,8 +24,20 @@ def place_of(cursor: str, length: int) -> Place:
     """The place that a cursor stands for. Raises ``NotFound`` if no such list gave it."""
     parts = tuple(map(unquote, cursor.split("/")))
     if len(parts) != length or "\0" in cursor or any("\0" in part for part in parts):
-        raise NotFound(f"{cursor[:100]!r} is not a cursor that a list gave")
+        raise _not_given(cursor)
     return parts
+
+
+def number_of(cursor: str) -> int:
+    """The number that a cursor of jobs or batches stands for. Raises ``NotFound`` if no such list
+    gave it."""
+    if not re.fullmatch("[0-9]{1,18}", cursor):
+        raise _not_given(cursor)
+    return int(cursor)
+
+
+def _not_given(cursor: str) -> NotFound:
+    return NotFound(f"{cursor[:100]!r} is not a cursor that a list gave")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ a viewer only looks. What somebody may not see looks to them as if it did not ex
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -13,9 +14,17 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from runyard.domain.job import Timestamp
-from runyard.errors import Forbidden
+from runyard.errors import Forbidden, InvalidRequest
 
-UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@+-]{1,100}$")]
+_NAME = r"[A-Za-z0-9._@+-]{1,100}"
+UserName = Annotated[str, Field(pattern=f"^{_NAME}$")]
+
+
+def checked_name(name: str) -> str:
+    """The name, if it can be a user's. Raises ``InvalidRequest``."""
+    if not re.fullmatch(_NAME, name):
+        raise InvalidRequest(f"{name!r} cannot be a user's name: use letters, digits and . _ @ + -")
+    return name
 
 
 class Role(StrEnum):

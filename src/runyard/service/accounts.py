@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from runyard.domain.listing import AuditFilter, UserFilter
-from runyard.domain.user import Actor, ApiToken, AuditEntry, Role, TokenScope, User, UserName
+from runyard.domain.user import (
+    Actor,
+    ApiToken,
+    AuditEntry,
+    Role,
+    TokenScope,
+    User,
+    checked_name,
+)
 from runyard.errors import Conflict, Forbidden, InvalidRequest
 from runyard.service import credentials
 from runyard.service.credentials import TOKEN_PREFIX, digest
@@ -20,7 +26,6 @@ DAY = 86400.0
 LONGEST_DAYS = 3650.0
 
 Result = TypeVar("Result")
-_NAME = TypeAdapter(UserName)
 
 
 class Accounts:
@@ -35,12 +40,7 @@ class Accounts:
     ) -> User:
         """A new user; without a password, one who signs in by links and tokens. Raises
         ``Conflict`` if the name is taken."""
-        try:
-            _NAME.validate_python(name)
-        except ValidationError:
-            raise InvalidRequest(
-                f"{name!r} cannot be a user's name: use letters, digits and . _ @ + -"
-            ) from None
+        checked_name(name)
         if not org_id or len(org_id) > 300 or "\0" in org_id:
             raise InvalidRequest("an org's name has between 1 and 300 characters")
         hashed = credentials.hash_password(password) if password is not None else None

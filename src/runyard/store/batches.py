@@ -9,10 +9,9 @@ from sqlalchemy import ColumnElement, Row, false, func, or_, select
 
 from runyard.domain.batch import Batch, state_of
 from runyard.domain.job import State
-from runyard.domain.listing import BatchFilter, BatchPage
+from runyard.domain.listing import BatchFilter, BatchPage, number_of
 from runyard.errors import NotFound
 from runyard.store.database import Tx
-from runyard.store.listing import cursor_seq
 from runyard.store.schema import batches, in_state, jobs
 
 
@@ -40,7 +39,7 @@ def page(
     if wanted.states:
         query = query.where(or_(*map(_is, sorted(wanted.states))))
     if cursor is not None:
-        query = query.where(batches.c.seq < cursor_seq(cursor))
+        query = query.where(batches.c.seq < number_of(cursor))
     rows = tx.conn.execute(query).all()
     shown = rows[:limit]
     return BatchPage(_build(tx, shown), str(shown[-1].seq) if len(rows) > limit else None)

@@ -8,12 +8,11 @@ from typing import Any
 from sqlalchemy import bindparam, case, func, select
 
 from runyard.domain.job import WAITING, JobSpec, State
-from runyard.domain.listing import GroupFilter, GroupPage, cursor_of, place_of
+from runyard.domain.listing import GroupFilter, GroupPage, cursor_of, number_of, place_of
 from runyard.domain.yard import DeviceView, GroupView, Holder, Member
 from runyard.errors import NotFound
 from runyard.store import health, tallies
 from runyard.store.database import Tx
-from runyard.store.listing import cursor_seq
 from runyard.store.schema import IN_ORDER, groups, in_state, job_specs, jobs, pauses, queues
 from runyard.store.statement import kept
 
@@ -38,7 +37,7 @@ def page(
         if (value := getattr(wanted, column.name)) is not None:
             query = query.where(column == value)
     if cursor is not None:
-        rank, last = map(cursor_seq, place_of(cursor, 2))
+        rank, last = map(number_of, place_of(cursor, 2))
         order = _RANK
         query = query.where((order < rank) | ((order == rank) & (groups.c.id < last)))
     rows = tx.conn.execute(query, {**busy, "limit": limit + 1}).all()

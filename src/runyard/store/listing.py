@@ -7,7 +7,6 @@ ends, too, when it holds so much. If it is not full by then, its cursor says whe
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -16,8 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, bindparam, case, func, literal_column, select
 
 from runyard.domain.job import State
-from runyard.domain.listing import JobFilter, Page
-from runyard.errors import NotFound
+from runyard.domain.listing import JobFilter, Page, number_of
 from runyard.store.database import Tx
 from runyard.store.schema import groups, in_state, job_labels, job_specs, jobs, queues
 from runyard.store.statement import Statement
@@ -43,7 +41,7 @@ def page(
 ) -> Page:
     """The newest jobs that fit, or those after a cursor that an earlier page gave; if ``org`` is
     given, of that org only."""
-    before = cursor_seq(cursor) if cursor is not None else None
+    before = number_of(cursor) if cursor is not None else None
     if wanted == JobFilter():
         return _look_back(tx, partial(_any_between, tx, org), limit, before)
     query = _fitting(tx, wanted, org)
@@ -52,13 +50,6 @@ def page(
         rows = _between(tx, query, limit + 1, before, None)
         return _page(tx, rows, limit)
     return _look_back(tx, partial(_between, tx, query), limit, before)
-
-
-def cursor_seq(cursor: str) -> int:
-    """The number that a cursor stands for. Raises ``NotFound`` if no list gave it."""
-    if not re.fullmatch("[0-9]{1,18}", cursor):
-        raise NotFound(f"{cursor!r} is not a cursor that a list gave")
-    return int(cursor)
 
 
 def _fitting(tx: Tx, wanted: JobFilter, org: str | None) -> Select[Any]:

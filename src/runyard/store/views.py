@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, Table, bindparam, func, select, tuple_
 
 from runyard.domain import ids
 from runyard.domain.event import Event, EventKind
-from runyard.domain.ids import is_batch_id, no_such
+from runyard.domain.ids import is_batch_id, no_such, several
 from runyard.domain.job import FINAL, Attempt, AttemptState, Job, Kind, State, title_of
 from runyard.errors import NotFound
 from runyard.store import specs
@@ -87,8 +87,7 @@ def _find(tx: Tx, query: Statement, word: str, prefix: str, org: str | None) -> 
     if not rows:
         raise no_such(word, prefix)
     if len(rows) > 1 and rows[0].id != prefix:
-        some = ", ".join(row.id for row in rows[:3])
-        raise NotFound(f"{prefix!r} fits several {word}s ({some}{', …' * (len(rows) > 3)})")
+        raise several(word, prefix, [row.id for row in rows])
     return int(rows[0].seq)
 
 

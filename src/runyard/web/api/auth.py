@@ -49,6 +49,8 @@ async def token(
     """OAuth2: the password grant, and ``refresh_token`` for another pair of tokens."""
     address = address_of(request)
     if grant_type == "password":
+        if not username:
+            raise InvalidRequest("send username and password as a form, not as JSON")
         done = await hashing(request, here.sign_in.by_password, username, password, address)
     elif grant_type == "refresh_token":
         done = await in_thread(here.sign_in.renew, refresh_token, address)
