@@ -2,6 +2,12 @@
 
 Python reads JSON in one go, and nothing else runs meanwhile. What is long is therefore read in a
 thread of its own, one request at a time, and in pieces: the elements of its longest lists.
+
+No library does that. orjson, msgspec and pydantic-core are quicker, but read 32 MiB in one go too,
+in which all others are silent for half a second to a second; here it is 30 to 200 ms. ijson builds
+its values in one go, unless Python does it, ten times as slowly. What comes nearest, msgspec's raw
+pieces, has to hold all of them before it can tell that they are too many: 16 million in a list of
+ones.
 """
 
 from __future__ import annotations
