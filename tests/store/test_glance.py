@@ -41,6 +41,10 @@ def test_each_waiting_group_is_told_once_by_whose_turn_it_is(store: Store) -> No
         assert [views.get(tx, queue.seq).name for queue in found] == ["b", "c"]
         assert [queue.org_id for queue in glance.waiting(tx, 10, "other")] == ["other"]
         assert len(glance.waiting(tx, 1)) == 1
+        assert [queue.queued for queue in found] == [2, 1]
+    claim(store)
+    with store.read() as tx:  # which the groups themselves are told only now and then
+        assert [queue.queued for queue in glance.waiting(tx, 10)] == [1, 1]
 
 
 # Timelines.

@@ -3,8 +3,9 @@ or history."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import func, select
 
@@ -89,9 +90,16 @@ def running(tx: Tx, limit: int, org: str | None = None) -> list[Job]:
 
 
 def waiting(tx: Tx, limit: int, org: str | None = None) -> Sequence[OpenQueue]:
-    """The groups with jobs that may start, each by its first queue; in the order of their turns."""
+    """The groups with jobs that may start, each by its first queue; in the order of their turns,
+    and with what is not folded into them yet."""
+    fresh: Counter[int] = Counter()
+    for row in tallies.unfolded(tx):
+        fresh[row.group_id] += int(row.queued)
     found: dict[int, OpenQueue] = {}
     for queue in sorted(open_queues(tx, frozenset({""})), key=lambda queue: queue.rank):
         if org in (None, queue.org_id):
             found.setdefault(queue.group_id, queue)
-    return list(found.values())[:limit]
+    return [
+        replace(queue, queued=max(0, queue.queued + fresh[queue.group_id]))
+        for queue in list(found.values())[:limit]
+    ]
