@@ -136,9 +136,12 @@ def test_a_form_that_is_refused_leads_to_what_is_wrong(page: Page) -> None:
     page.get_by_text("More", exact=False).first.click()
     page.get_by_label("Matrix").fill("os=linux,mac")
     page.get_by_label("Timeout", exact=True).fill("soon")
+    page.get_by_label("Attempts at most").fill("few")
     check(page)
     page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_role("alert")).to_have_text("Nothing was submitted: 1 field cannot be read.")
+    expect(page.get_by_role("alert")).to_have_text(
+        "Nothing was submitted: 2 fields cannot be read."
+    )
     timeout = page.get_by_label("Timeout", exact=True)
     expect(timeout).to_be_focused()
     expect(timeout).to_have_accessible_description(
@@ -146,6 +149,7 @@ def test_a_form_that_is_refused_leads_to_what_is_wrong(page: Page) -> None:
     )
     check(page)
     timeout.fill("1m")
+    page.get_by_label("Attempts at most").fill("2")
     page.keyboard.press("Enter")
     expect(page.locator("#summary")).to_contain_text("0 of 2 ended")
 
@@ -233,3 +237,38 @@ def test_every_colour_of_a_terminal_can_be_read(page: Page, here: Serving, jobs:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         check(page)
+
+
+def test_a_row_keeps_its_height_when_its_job_gets_a_device(
+    page: Page, here: Serving, jobs: Jobs
+) -> None:
+    fields = {"command": "true", "name": "still", "target": "emulator", "app_version_id": "v1"}
+    jobs.submit(drafts.validated(fields))
+    page.goto("/jobs")
+    row = page.locator("#list tbody tr")
+    expect(row).to_contain_text("queued")
+    before = row.bounding_box()
+    with WorkerProcess("--simulate", slots=1, database_url=here.settings.database_url):
+        expect(row.locator(".sub")).to_contain_text("emulator")
+    assert before
+    after = row.bounding_box()
+    assert after
+    assert (after["y"], after["height"]) == (before["y"], before["height"])
+
+
+def test_a_question_in_a_table_lies_over_it(page: Page, here: Serving) -> None:
+    page.goto("/profile")
+    for name in ("one", "two"):
+        page.get_by_label("For what").fill(name)
+        page.get_by_role("button", name="Make a token").click()
+        expect(page.locator("#secret")).to_be_visible()
+    page.goto("/profile")
+    rows = page.locator(".list tbody tr")
+    before = [row.bounding_box() for row in rows.all()]
+    rows.first.get_by_text("Revoke", exact=True).click()
+    expect(page.get_by_role("button", name="Yes, revoke it")).to_be_in_viewport(ratio=1)
+    assert [row.bounding_box() for row in rows.all()] == before
+    check(page)
+    page.get_by_role("button", name="Yes, revoke it").click()
+    expect(page.get_by_role("status").first).to_have_text("The token is revoked.")
+    expect(rows.filter(has_text="two")).to_contain_text("revoked")

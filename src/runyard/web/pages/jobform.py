@@ -75,27 +75,28 @@ def _same(text: str) -> str:
     return text
 
 
+# In the order of the form.
 READ: dict[str, Callable[[str], Any]] = {
     "name": _same,
     "target": _same,
     "app_version_id": _same,
     "cwd": _same,
-    "org_id": _same,
-    "priority": _same,
-    "max_attempts": _same,
-    "limit_key": _same,
-    "limit": _same,
-    "timeout": written.seconds,
-    "silent_timeout": written.seconds,
-    "retry_delay": written.seconds,
-    "retry_on": _words,
-    "run_after": _instant,
-    "depends_on": _words,
     "env": _pairs,
     "labels": _labels,
-    "payload": _json,
     "matrix": _matrix,
     "exclude": _exclude,
+    "depends_on": _words,
+    "run_after": _instant,
+    "priority": _same,
+    "timeout": written.seconds,
+    "silent_timeout": written.seconds,
+    "max_attempts": _same,
+    "retry_on": _words,
+    "retry_delay": written.seconds,
+    "limit_key": _same,
+    "limit": _same,
+    "org_id": _same,
+    "payload": _json,
 }
 FIELDS = ("command", "kind", *READ)
 # Of what a job was: its variables are never shown, and what it waited for is long over.

@@ -143,5 +143,5 @@ def _form(
         kinds=jobform.KINDS,
         targets=sorted({"local", *(d.target for d in devices if d.target)}),
         has_more=any(values.get(name) or name in wrong for name in MORE),
-        focus=next(filter(None, wrong), "command"),
+        focus=next((name for name in jobform.FIELDS if name in wrong), "command"),
     )
