@@ -231,6 +231,22 @@ def test_killed_it_leaves_no_worker_behind(home: Path, tmp_path: Path) -> None:
     assert call("status", second, "--json").json["state"] == "queued"
 
 
+def test_a_worker_that_dies_is_replaced(home: Path) -> None:
+    """A job that takes all memory may take the worker with it."""
+    with serving("up", "--slots", "1") as (process, said), signed_in(said) as client:
+        (worker,) = workers(home)
+        os.kill(worker, signal.SIGKILL)
+        job = client.post("/jobs", json={"command": ["true"]}).json()["id"]
+        eventually(lambda: client.get(f"/jobs/{job}").json()["state"] == "passed")
+        (other,) = workers(home)
+        assert other != worker
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DRAIN_SECONDS) == 0
+        assert process.stderr is not None
+        assert "the worker ended (SIGKILL): another one takes its place" in process.stderr.read()
+    assert workers(home) == []
+
+
 def test_a_server_puts_in_order_what_a_dead_worker_left(home: Path) -> None:
     with serving("api") as (_, said), signed_in(said) as client:
         with WorkerProcess(slots=1) as worker:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
-import os
 import signal
 import socket
-import subprocess
-from collections.abc import Iterator
 
 import click
 
 from runyard import bootstrap
+from runyard.cli.beside import WorkerBeside, worker_beside
 from runyard.cli.params import config_option, json_option, simulate_option
 from runyard.cli.session import print_json
 from runyard.config import Settings, user_name
@@ -105,7 +102,7 @@ def _serve(
         place = Place.of(settings, store, config_path)  # before a worker that would be in vain
         beside = None
         if worker is not None:
-            beside = stack.enter_context(_worker(settings, worker, config_path))
+            beside = stack.enter_context(worker_beside(settings, worker, config_path))
         stack.enter_context(bootstrap.order_kept(settings, store))
         greet = functools.partial(_greet, sock, store, link, as_json)
         running = Server(create_app(place), sock, greet, settings.trusted_proxies)
@@ -143,54 +140,7 @@ def _greet(sock: socket.socket, store: Store, link: str | None, as_json: bool) -
         click.echo(f"Sign in, once: {login}")
 
 
-class _WorkerBeside:
-    """A worker of ours. The first byte in its pipe, or the end of the pipe, means to it what a
-    first signal does, the second byte what a second does: so none is lost, whatever we do then."""
-
-    def __init__(self, process: subprocess.Popen[bytes], pipe: io.RawIOBase) -> None:
-        self._process = process
-        self._pipe = pipe
-        self._is_told = False
-
-    def tell(self) -> None:
-        """To drain; the second time, to give back what runs."""
-        self._is_told = True
-        with contextlib.suppress(BrokenPipeError, ValueError):  # gone, or waited for
-            self._pipe.write(b".")
-
-    def wait(self) -> None:
-        """Until it has drained."""
-        if not self._is_told:
-            self.tell()
-        self._process.wait()
-
-
-@contextlib.contextmanager
-def _worker(
-    settings: Settings, arguments: list[str], config_path: str | None
-) -> Iterator[_WorkerBeside]:
-    """A worker that lives as long as the block, and drains when it ends, or when we are killed."""
-    ours, its = os.pipe()
-    try:
-        process = bootstrap.start_worker(
-            settings,
-            [*arguments, "--while-open", str(ours)],
-            config_path,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=(ours,),
-        )
-    finally:
-        os.close(ours)
-    with open(its, "wb", buffering=0) as pipe:
-        beside = _WorkerBeside(process, pipe)
-        try:
-            yield beside
-        finally:
-            beside.wait()
-
-
-def _obey_signals(running: Server, beside: _WorkerBeside | None) -> None:
+def _obey_signals(running: Server, beside: WorkerBeside | None) -> None:
     def stop(*_: object) -> None:
         running.stop()
         if beside is not None:
