@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from runyard.domain.user import Role
 from runyard.store import leases, listing, registry, schedule
@@ -80,7 +81,6 @@ def whole(client: httpx.Client, path: str, limit: int) -> tuple[list[Any], int]:
             return found, pages
 
 
-@on_sqlite
 def test_pages_of_every_list_follow_each_other(
     here: Serving, yard: str, admin: httpx.Client
 ) -> None:
@@ -170,6 +170,40 @@ def _answer(endpoint: Endpoint) -> Any:
 @on_sqlite
 def test_lists_are_narrowed(yard: str, admin: httpx.Client, query: str, count: int) -> None:
     assert len(whole(admin, query.format(job=yard), 1000)[0]) == count
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [("a", ["any", "low"]), ("A", ["any", "up"]), ("%", ["any"]), ('"', ["any"])],
+)
+def test_a_target_is_not_another_that_looks_like_it(
+    here: Serving, admin: httpx.Client, target: str, names: list[str]
+) -> None:
+    for name, targets in (("any", None), ("low", ("b", "a")), ("up", ("A", "aa", 'x"y'))):
+        info = WorkerInfo(name, "host", 1, 1, targets=targets)
+        here.store.write(lambda tx, info=info: registry.sign_on(tx, info))
+    found, _ = whole(admin, f"workers?{httpx.QueryParams(target=target)}", 1)
+    assert [one["id"] for one in found] == names
+
+
+def test_what_a_page_of_limits_does_not_show_is_not_counted(
+    here: Serving, admin: httpx.Client
+) -> None:
+    for number in range(30):
+        ok(
+            admin.put(
+                f"{API}/admin/limits", json={"scope": "org", "name": f"o{number:02}", "waiting": 9}
+            )
+        )
+    asked: list[str] = []
+
+    def note(conn: object, cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(here.store._engine, "before_cursor_execute", note)
+    (first,) = ok(admin.get(f"{API}/admin/limits?limit=1"))["limits"]
+    assert first["name"] == "o00"
+    assert len(asked) < 15
 
 
 @on_sqlite

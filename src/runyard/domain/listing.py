@@ -8,7 +8,8 @@ from urllib.parse import quote, unquote
 
 from runyard.domain.batch import Batch
 from runyard.domain.job import Job, State
-from runyard.domain.user import Role
+from runyard.domain.slot import SlotState
+from runyard.domain.user import Role, TokenScope
 from runyard.domain.yard import GroupView
 from runyard.errors import InvalidRequest, NotFound
 
@@ -105,6 +106,40 @@ class UserFilter:
     role: Role | None = None
     org_id: str | None = None
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFilter:
+    """Which tokens a list shows; None and empty mean any. ``text`` is a part of the name."""
+
+    scope: TokenScope | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFilter:
+    """Which devices a list shows; None and empty mean any. ``text`` is a part of the name."""
+
+    target: str | None = None
+    states: frozenset[SlotState] = frozenset()
+    worker: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFilter:
+    """Which workers a list shows; None means any. ``target`` is one that they serve."""
+
+    host: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFilter:
+    """Which limits a list shows; None means any."""
+
+    scope: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

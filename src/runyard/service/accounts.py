@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from runyard.domain.listing import AuditFilter, UserFilter
+from runyard.domain.listing import AuditFilter, TokenFilter, UserFilter
 from runyard.domain.user import (
     Actor,
     ApiToken,
@@ -171,14 +171,21 @@ class Accounts:
 
         return self._store.write(work), f"{TOKEN_PREFIX}_{token_id}_{secret}"
 
-    def tokens(self, user: str | None = None) -> list[ApiToken]:
-        """One's own tokens, or those of ``user``; ``*`` is everybody's."""
+    def tokens(
+        self,
+        user: str | None = None,
+        wanted: TokenFilter | None = None,
+        limit: int | None = None,
+        after: tuple[float, str] | None = None,
+    ) -> list[ApiToken]:
+        """One's own tokens, or those of ``user``, the newest first; ``*`` is everybody's. Those
+        behind one that was made then and has this id."""
         whose = user or self._actor.name
         if whose != self._actor.name:
             self._actor.require_admin()
         with self._store.read() as tx:
             holder = None if whose == "*" else users.named(tx, whose).user.id
-            return list(users.tokens(tx, holder))
+            return list(users.tokens(tx, holder, wanted, limit, after))
 
     def revoke_token(self, token_id: str) -> None:
         """End a token; somebody else's as an admin."""

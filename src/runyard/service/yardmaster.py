@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 
 from runyard.config import LEASE_SECONDS, Home
 from runyard.domain.job import Job
-from runyard.domain.listing import GroupFilter, GroupPage
+from runyard.domain.listing import (
+    DeviceFilter,
+    GroupFilter,
+    GroupPage,
+    LimitFilter,
+    WorkerFilter,
+)
 from runyard.domain.slot import SlotState
 from runyard.domain.user import Actor
 from runyard.domain.yard import DeviceView, GroupView, LimitView, PauseView, TargetView, WorkerView
@@ -15,9 +21,9 @@ from runyard.engine import presence
 from runyard.errors import InvalidRequest
 from runyard.policy.fits import Scope
 from runyard.service import access
-from runyard.store import audit, control, groups, health, quotas, registry, rules, views
+from runyard.store import audit, control, groups, health, limited, quotas, registry, rules, views
 from runyard.store.database import Store, Tx
-from runyard.store.registry import LIVE_LEASES
+from runyard.store.registry import LIVE_LEASES, WorkerInfo
 
 Result = TypeVar("Result")
 
@@ -51,22 +57,26 @@ class Yardmaster:
         with self._store.read() as tx:
             return groups.devices(tx, self._actor.sees)
 
+    def device_page(
+        self, wanted: DeviceFilter, limit: int, after: tuple[str, str] | None = None
+    ) -> list[DeviceView]:
+        """The same by worker and name, those behind the one of these."""
+        with self._store.read() as tx:
+            return groups.device_page(tx, wanted, limit, after, self._actor.sees)
+
     def workers(self) -> list[WorkerView]:
         """The workers that have been seen lately."""
         with self._store.read() as tx:
-            live = registry.live(tx, tx.now - LIVE_LEASES * self._lease_seconds)
-        return [
-            WorkerView(
-                id=worker.id,
-                host=worker.host,
-                pid=worker.pid,
-                slots=worker.slots,
-                targets=None if worker.targets is None else list(worker.targets),
-                started_at=worker.started_at,
-                seen_at=worker.seen_at,
-            )
-            for worker in live
-        ]
+            return list(map(_view, registry.live(tx, self._live_since(tx))))
+
+    def worker_page(self, wanted: WorkerFilter, limit: int, after: str = "") -> list[WorkerView]:
+        """The same by id, those behind ``after``."""
+        with self._store.read() as tx:
+            found = registry.page(tx, self._live_since(tx), wanted, limit, after)
+            return list(map(_view, found))
+
+    def _live_since(self, tx: Tx) -> float:
+        return tx.now - LIVE_LEASES * self._lease_seconds
 
     def targets(self) -> list[TargetView]:
         """The kinds of places that there are, by name."""
@@ -136,24 +146,17 @@ class Yardmaster:
 
         self._administer("limit", subject, work, changes)
 
-    def limits(self) -> list[LimitView]:
-        """All limits and quotas, and what counts against them now."""
+    def limits(
+        self,
+        wanted: LimitFilter | None = None,
+        limit: int | None = None,
+        after: tuple[str, str] | None = None,
+    ) -> list[LimitView]:
+        """Limits and quotas, and what counts against them now, by scope and name; those behind the
+        one of these."""
         self._actor.require_admin()
         with self._store.read() as tx:
-            ruled, waiting = rules.read(tx, lock=False), quotas.every(tx)
-            used = quotas.used(tx)
-        subjects = {(scope.value, name): (scope, name) for scope, name in ruled.maximum}
-        return [
-            LimitView(
-                scope=kind,
-                name=name,
-                running=ruled.maximum[subject] if (subject := subjects.get((kind, name))) else None,
-                waiting=waiting.get((kind, name)),
-                running_now=ruled.running[subject] if subject else 0,
-                waiting_now=used.get((kind, name), 0),
-            )
-            for kind, name in sorted({*subjects, *waiting})
-        ]
+            return limited.page(tx, wanted, limit, after)
 
     def set_priority(self, job_id: str, priority: int) -> Job:
         """Give a job that waits another priority."""
@@ -201,6 +204,18 @@ class Yardmaster:
         done = self._store.write(work)
         presence.wake_workers(self._home.run)
         return done
+
+
+def _view(worker: WorkerInfo) -> WorkerView:
+    return WorkerView(
+        id=worker.id,
+        host=worker.host,
+        pid=worker.pid,
+        slots=worker.slots,
+        targets=None if worker.targets is None else list(worker.targets),
+        started_at=worker.started_at,
+        seen_at=worker.seen_at,
+    )
 
 
 def _check_limit(scope: Scope, name: str, changes: Mapping[str, int | None]) -> None:

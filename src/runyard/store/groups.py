@@ -8,7 +8,14 @@ from typing import Any
 from sqlalchemy import bindparam, case, func, select
 
 from runyard.domain.job import WAITING, JobSpec, State
-from runyard.domain.listing import GroupFilter, GroupPage, cursor_of, number_of, place_of
+from runyard.domain.listing import (
+    DeviceFilter,
+    GroupFilter,
+    GroupPage,
+    cursor_of,
+    number_of,
+    place_of,
+)
 from runyard.domain.yard import DeviceView, GroupView, Holder, Member
 from runyard.errors import NotFound
 from runyard.store import health, tallies
@@ -156,10 +163,25 @@ def waiting_seqs(tx: Tx, group: int, org: str | None = None) -> Sequence[int]:
 
 def devices(tx: Tx, org: str | None = None) -> list[DeviceView]:
     """Every slot there is; if ``org`` is given, without what other orgs have and run there."""
+    return _devices(tx, health.all_slots(tx), org)
+
+
+def device_page(
+    tx: Tx,
+    wanted: DeviceFilter,
+    limit: int,
+    after: tuple[str, str] | None = None,
+    org: str | None = None,
+) -> list[DeviceView]:
+    """The same by worker and name, those that fit behind the one of these."""
+    return _devices(tx, health.some_slots(tx, wanted, limit, after), org)
+
+
+def _devices(tx: Tx, rows: Sequence[Any], org: str | None) -> list[DeviceView]:
     query = (
         select(jobs.c.id, jobs.c.worker, jobs.c.slot, job_specs.c.spec)
         .join_from(jobs, job_specs)
-        .where(in_state(State.RUNNING))
+        .where(in_state(State.RUNNING), jobs.c.worker.in_({row.worker for row in rows}))
     )
     if org is not None:
         query = (
@@ -169,7 +191,7 @@ def devices(tx: Tx, org: str | None = None) -> list[DeviceView]:
         )
     at_work = {(row.worker, row.slot): row for row in tx.conn.execute(query)}
     found = []
-    for row in health.all_slots(tx):
+    for row in rows:
         job = at_work.get((row.worker, row.name))
         is_told = org is None or row.org_id == org
         found.append(

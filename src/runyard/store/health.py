@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, tuple_, update
 
+from runyard.domain.listing import DeviceFilter
 from runyard.domain.slot import SlotState
 from runyard.errors import NotFound
 from runyard.store.database import Tx
@@ -71,6 +72,24 @@ _SLOTS = (
 def all_slots(tx: Tx) -> Sequence[Any]:
     """Every slot of every worker, with its host and what is installed on it."""
     return tx.conn.execute(_SLOTS).all()
+
+
+def some_slots(
+    tx: Tx, wanted: DeviceFilter, limit: int, after: tuple[str, str] | None = None
+) -> Sequence[Any]:
+    """Those that fit, by worker and name, behind the one of these."""
+    query = _SLOTS.order_by(None).order_by(slots.c.worker, slots.c.name).limit(limit)
+    if wanted.target is not None:
+        query = query.where(slots.c.target == wanted.target)
+    if wanted.states:
+        query = query.where(slots.c.state.in_([state.value for state in wanted.states]))
+    if wanted.worker is not None:
+        query = query.where(slots.c.worker == wanted.worker)
+    if wanted.text:
+        query = query.where(slots.c.name.icontains(wanted.text, autoescape=True))
+    if after is not None:
+        query = query.where(tuple_(slots.c.worker, slots.c.name) > tuple_(*after))
+    return tx.conn.execute(query).all()
 
 
 def set_state(tx: Tx, name: str, state: SlotState, reason: str | None = None) -> int:

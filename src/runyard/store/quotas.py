@@ -30,20 +30,6 @@ def put(tx: Tx, kind: str, name: str, waiting: int | None) -> None:
         tx.conn.execute(update(quotas).filter_by(**values).values(waiting=waiting))
 
 
-def every(tx: Tx) -> dict[tuple[str, str], int]:
-    """All quotas, by kind and name."""
-    return {(row.kind, row.name): row.waiting for row in tx.conn.execute(select(quotas))}
-
-
-def used(tx: Tx) -> dict[tuple[str, str], int]:
-    """How many jobs wait of each user and org with a quota, counted to one more than may."""
-    return {
-        (kind, name): _waiting(tx, kind, name, most + 1)
-        for (kind, name), most in every(tx).items()
-        if name != EVERYBODY
-    }
-
-
 def check(tx: Tx, user: str, orgs: Collection[str], added: int) -> None:
     """Raises ``LimitReached`` if the jobs ``added`` in this transaction are too many for their
     user or one of their orgs.
@@ -62,10 +48,10 @@ def check(tx: Tx, user: str, orgs: Collection[str], added: int) -> None:
         if most is None:
             continue
         tx.flush()  # what is added is to be counted
-        waiting = _waiting(tx, kind, name, most + added)
-        if waiting > most:
+        there = waiting(tx, kind, name, most + added)
+        if there > most:
             raise LimitReached(
-                f"{kind} {name} may have {most} jobs waiting: {max(0, waiting - added)} wait, and "
+                f"{kind} {name} may have {most} jobs waiting: {max(0, there - added)} wait, and "
                 f"{added} more would be too many"
             )
 
@@ -82,7 +68,8 @@ _OF = Statement(
 )
 
 
-def _waiting(tx: Tx, kind: str, name: str, limit: int) -> int:
+def waiting(tx: Tx, kind: str, name: str, limit: int) -> int:
+    """How many jobs of a user or org wait; stops counting at a limit."""
     column = queues.c.submitted_by if kind == "user" else groups.c.org_id
     counted = (
         select(jobs.c.seq)

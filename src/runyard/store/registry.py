@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from runyard.domain.job import State
+from runyard.domain.listing import WorkerFilter
 from runyard.domain.slot import SlotState
 from runyard.store.database import Tx
 from runyard.store.schema import in_state, jobs, slots, workers
@@ -78,6 +79,20 @@ def live(tx: Tx, seen_since: float) -> list[WorkerInfo]:
     """The workers seen since an instant."""
     query = select(workers).where(workers.c.seen_at >= seen_since).order_by(workers.c.started_at)
     return [_info(row) for row in tx.conn.execute(query)]
+
+
+def page(
+    tx: Tx, seen_since: float, wanted: WorkerFilter, limit: int, after: str = ""
+) -> list[WorkerInfo]:
+    """The same by id, those behind ``after`` that fit."""
+    query = select(workers).where(workers.c.seen_at >= seen_since, workers.c.id > after)
+    if wanted.host is not None:
+        query = query.where(workers.c.host == wanted.host)
+    if wanted.target is not None:
+        # As it stands in the list; LIKE would make no difference between a and A on SQLite.
+        rest = func.replace(workers.c.targets, json.dumps(wanted.target), "")
+        query = query.where(workers.c.targets.is_(None) | (rest != workers.c.targets))
+    return [_info(row) for row in tx.conn.execute(query.order_by(workers.c.id).limit(limit))]
 
 
 def _info(row: object) -> WorkerInfo:

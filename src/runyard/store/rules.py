@@ -29,12 +29,16 @@ def read(tx: Tx, *, lock: bool = True) -> Rules:
         (Scope(row.kind), row.name): row.since for row in tx.conn.execute(select(pauses))
     }
     maximum: dict[Subject, int] = {(Scope(row.kind), row.name): row.maximum for row in rows}
-    running: Counter[Subject] = Counter()
-    if maximum:
-        for row in tx.conn.execute(_RUNNING):
-            for subject in limited_by(row):
-                running[subject] += row.amount
-    return Rules(paused, maximum, running)
+    return Rules(paused, maximum, running(tx) if maximum else Counter())
+
+
+def running(tx: Tx) -> Counter[Subject]:
+    """How many jobs run of each user, org, target and key."""
+    found: Counter[Subject] = Counter()
+    for row in tx.conn.execute(_RUNNING):
+        for subject in limited_by(row):
+            found[subject] += row.amount
+    return found
 
 
 def limit(tx: Tx, scope: Scope, name: str, maximum: int | None, *, by_hand: bool = True) -> None:

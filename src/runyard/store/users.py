@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from runyard.domain.listing import UserFilter
+from runyard.domain.listing import TokenFilter, UserFilter
 from runyard.domain.user import ApiToken, Role, TokenScope, User
 from runyard.errors import Conflict, NotFound
 from runyard.store.database import Look, Tx
@@ -297,15 +297,30 @@ def revoke_token(tx: Tx, token_id: str, user_id: int | None) -> None:
         raise NotFound(f"there is no token {token_id!r} that is not revoked")
 
 
-def tokens(tx: Tx, user_id: int | None = None) -> Sequence[ApiToken]:
-    """The tokens of a user, or of all, the newest first."""
+def tokens(
+    tx: Tx,
+    user_id: int | None = None,
+    wanted: TokenFilter | None = None,
+    limit: int | None = None,
+    after: tuple[float, str] | None = None,
+) -> Sequence[ApiToken]:
+    """The tokens of a user, or of all, the newest first; those behind one that was made then and
+    has this id."""
+    made, name = api_tokens.c.created_at, api_tokens.c.id
     query = (
         select(api_tokens, users.c.name.label("user"))
         .join_from(api_tokens, users)
-        .order_by(api_tokens.c.created_at.desc(), api_tokens.c.id)
+        .order_by(made.desc(), name)
+        .limit(limit)
     )
     if user_id is not None:
         query = query.where(api_tokens.c.user_id == user_id)
+    if wanted is not None and wanted.scope is not None:
+        query = query.where(api_tokens.c.scope == wanted.scope.value)
+    if wanted is not None and wanted.text:
+        query = query.where(api_tokens.c.name.icontains(wanted.text, autoescape=True))
+    if after is not None:
+        query = query.where((made < after[0]) | ((made == after[0]) & (name > after[1])))
     return [
         ApiToken.model_validate({k: v for k, v in row._mapping.items() if k != "secret"})
         for row in tx.conn.execute(query)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from runyard.domain.listing import Place, cursor_of, place_of
+from runyard.errors import NotFound
 
 Item = TypeVar("Item")
 
@@ -21,7 +22,7 @@ def page_of(
 def part_of(
     items: Iterable[Item], limit: int, cursor: str | None, place: Callable[[Item], Place]
 ) -> tuple[list[Item], str | None]:
-    """The same of a list that is at hand, as what belongs to a fleet is; in order of place."""
+    """The same of a list that is at hand and short; in order of place."""
     ordered = sorted(items, key=place)
     if cursor is not None and ordered:
         last = place_of(cursor, len(place(ordered[0])))
@@ -34,6 +35,16 @@ def ascending(number: int) -> str:
     return f"{number:020d}"
 
 
-def newest_first(at: float) -> str:
-    """An instant as part of a place, for lists that begin with the newest."""
-    return f"{1e12 - at:021.6f}"
+def pair_of(cursor: str) -> tuple[str, str]:
+    """The two parts of a place. Raises ``NotFound`` if no such list gave it."""
+    first, second = place_of(cursor, 2)
+    return first, second
+
+
+def instant_of(cursor: str) -> tuple[float, str]:
+    """The same of a place that begins with an instant, of lists that begin with the newest."""
+    first, second = pair_of(cursor)
+    try:
+        return float(first), second
+    except ValueError:
+        raise NotFound(f"{cursor[:100]!r} is not a cursor that a list gave") from None

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from runyard.domain.job import ShortText
-from runyard.domain.listing import AuditFilter, Place, UserFilter, place_of
+from runyard.domain.listing import AuditFilter, LimitFilter, TokenFilter, UserFilter, place_of
 from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope, User, UserName
 from runyard.domain.yard import LimitView
 from runyard.errors import Forbidden, NotAuthenticated
@@ -16,7 +16,7 @@ from runyard.policy.fits import Scope
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here, address_of
 from runyard.web.faults import documented
-from runyard.web.paging import newest_first, page_of, part_of
+from runyard.web.paging import instant_of, page_of, pair_of
 from runyard.web.params import After, At, Cursor, Limit, Name, PartOfName, Text, posix
 from runyard.web.passwords import hashes
 
@@ -140,17 +140,11 @@ def tokens(
     cursor: After | None = None,
 ) -> TokenPage:
     """One's own tokens, or somebody else's for admins."""
-    found = [
-        token
-        for token in here.accounts(caller).tokens(user or None)
-        if scope in (None, token.scope) and q.lower() in token.name.lower()
-    ]
-    shown, more = part_of(found, limit, cursor, _place_of_token)
+    after = None if cursor is None else instant_of(cursor)
+    accounts, wanted = here.accounts(caller), TokenFilter(scope, q)
+    found = accounts.tokens(user or None, wanted, limit + 1, after)
+    shown, more = page_of(found, limit, lambda token: (repr(token.created_at), token.id))
     return TokenPage(tokens=shown, next=more)
-
-
-def _place_of_token(token: ApiToken) -> Place:
-    return newest_first(token.created_at or 0.0), token.id
 
 
 @router.post(
@@ -201,12 +195,9 @@ def limits(
     cursor: After | None = None,
 ) -> LimitPage:
     """What is limited; for admins."""
-    found = [
-        one
-        for one in here.yard(caller).limits()
-        if scope in (None, one.scope) and name in (None, one.name)
-    ]
-    shown, more = part_of(found, limit, cursor, lambda one: (one.scope, one.name))
+    after = None if cursor is None else pair_of(cursor)
+    found = here.yard(caller).limits(LimitFilter(scope, name), limit + 1, after)
+    shown, more = page_of(found, limit, lambda one: (one.scope, one.name))
     return LimitPage(limits=shown, next=more)
 
 
@@ -219,8 +210,7 @@ def put_limit(here: Here, caller: Caller, body: ChangedLimit) -> LimitPage:
         body.name,
         body.model_dump(include=body.model_fields_set & {"running", "waiting"}),
     )
-    mine = str(body.scope), body.name
-    return LimitPage(limits=[one for one in yard.limits() if (one.scope, one.name) == mine])
+    return LimitPage(limits=yard.limits(LimitFilter(body.scope, body.name)))
 
 
 # The record.

@@ -9,14 +9,14 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from runyard.domain.job import ShortText
-from runyard.domain.listing import GroupFilter
+from runyard.domain.listing import DeviceFilter, GroupFilter, WorkerFilter, place_of
 from runyard.domain.slot import SlotState
 from runyard.domain.yard import DeviceView, GroupView, PauseView, TargetView, WorkerView
 from runyard.policy.fits import Scope
 from runyard.web.bodies import Route
 from runyard.web.callers import Caller, Here
 from runyard.web.faults import documented
-from runyard.web.paging import part_of
+from runyard.web.paging import page_of, pair_of, part_of
 from runyard.web.params import NO_NUL, After, Limit, PartOfName, Text
 
 router = APIRouter(tags=["yard"], route_class=Route)
@@ -105,15 +105,10 @@ def devices(
     cursor: After | None = None,
 ) -> DevicePage:
     """What each slot does, and how it is."""
-    found = [
-        one
-        for one in here.yard(caller).devices()
-        if target in (None, one.target)
-        and (not state or one.state in state)
-        and worker in (None, one.worker)
-        and q.lower() in one.name.lower()
-    ]
-    shown, more = part_of(found, limit, cursor, lambda one: (one.worker, one.name))
+    wanted = DeviceFilter(target, frozenset(state or ()), worker, q)
+    after = None if cursor is None else pair_of(cursor)
+    found = here.yard(caller).device_page(wanted, limit + 1, after)
+    shown, more = page_of(found, limit, lambda one: (one.worker, one.name))
     return DevicePage(devices=shown, next=more)
 
 
@@ -139,13 +134,9 @@ def workers(
     cursor: After | None = None,
 ) -> WorkerPage:
     """Those that were seen lately."""
-    live = [
-        one
-        for one in here.yard(caller).workers()
-        if host in (None, one.host)
-        and (target is None or one.targets is None or target in one.targets)
-    ]
-    shown, more = part_of(live, limit, cursor, lambda one: (one.id,))
+    after = "" if cursor is None else place_of(cursor, 1)[0]
+    found = here.yard(caller).worker_page(WorkerFilter(host, target), limit + 1, after)
+    shown, more = page_of(found, limit, lambda one: (one.id,))
     return WorkerPage(workers=shown, next=more)
 
 
