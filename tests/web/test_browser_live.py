@@ -129,6 +129,16 @@ def test_filters_open_with_the_keyboard_and_are_taken_away_one_by_one(
     assert page.url.endswith("/jobs?q=ar")
 
 
+def test_a_slash_leads_to_the_search_and_is_text_in_a_field(page: Page) -> None:
+    page.goto("/jobs")
+    page.keyboard.press("/")
+    search = page.get_by_role("searchbox", name="Name")
+    expect(search).to_be_focused()
+    expect(search).to_have_value("")
+    page.keyboard.press("/")
+    expect(search).to_have_value("/")
+
+
 def test_a_form_that_is_refused_leads_to_what_is_wrong(page: Page) -> None:
     page.goto("/submit")
     expect(page.get_by_label("Matrix")).to_be_hidden()
@@ -150,7 +160,8 @@ def test_a_form_that_is_refused_leads_to_what_is_wrong(page: Page) -> None:
     check(page)
     timeout.fill("1m")
     page.get_by_label("Attempts at most").fill("2")
-    page.keyboard.press("Enter")
+    page.get_by_label("Matrix").focus()
+    page.keyboard.press("Control+Enter")
     expect(page.locator("#summary")).to_contain_text("0 of 2 ended")
 
 

@@ -213,3 +213,27 @@ def test_files_are_kept_until_they_change(ada: Browser) -> None:
         answer = ada.get(address)
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
+
+
+def test_what_no_database_holds_is_refused_beside_its_field(max_: Browser) -> None:
+    good = {"command": "true"}
+    odd = {
+        "command": "a\0b",
+        "name": "\0",
+        "env": "MODE=\0",
+        "labels": "a=\0",
+        "depends_on": "a\0b",
+        "limit_key": "\0x",
+        "app_version_id": "x" * 301,
+        "payload": "[" * 200 + "]" * 200,
+        "timeout": "9" * 400,
+        "kind": "odd",
+    }
+    for field, value in odd.items():
+        answer = max_.post("/submit", **{**good, field: value})
+        assert answer.status_code == 400, field
+        assert f'id="wrong-{field}"' in answer.text, field
+    for field in ("document", "name", "parameters", "directory"):
+        answer = max_.post("/submit/file", **{"document": "tasks: []", field: "a\0b"})
+        assert answer.status_code in (400, 422), field
+    assert max_.post("/submit", command="true", like="\0").status_code in (400, 404)

@@ -168,6 +168,11 @@
   document.addEventListener("keydown", (event) => {
     const open = event.key === "Escape" && $("details.confirm[open]");
     if (open) { open.open = false; $("summary", open).focus(); }
+    const isTyping = event.target.closest("input, select, textarea");
+    const search = event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && $("main input[type=search]");
+    if (search) { event.preventDefault(); search.focus(); search.select(); }
+    const isDone = event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea");
+    if (isDone) event.target.form.requestSubmit($("button.primary", event.target.form));
   });
 
   // A form leads back to its page: also to where it was.
