@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -110,7 +109,9 @@ def test_what_does_not_begin_makes_room(here: Serving, member: httpx.Client) -> 
     assert listeners(here) == 0
 
 
-@pytest.mark.parametrize("how", ["closed", "half", "reset", "deaf", "disabled", "stopped"])
+@pytest.mark.parametrize(
+    "how", ["closed", "half", "reset", "deaf", "disabled", "revoked", "stopped"]
+)
 def test_a_listener_that_is_gone_makes_room(
     here: Serving, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -134,6 +135,8 @@ def test_a_listener_that_is_gone_makes_room(
                 sock.close()
         if how == "disabled":
             here.accounts.disable("vic")
+        elif how == "revoked":
+            here.accounts.revoke_token(token.split("_")[1])
         elif how == "stopped":
             here.stop()
         assert eventually(lambda: listeners(here) == 0)
@@ -157,50 +160,69 @@ def test_a_client_waits_for_its_turn(here: Serving) -> None:
 # Long requests.
 
 
-def begun(token: str, mebibytes: int) -> bytes:
-    """The head of a long request, and enough of it to be known."""
-    length = f"Content-Length: {mebibytes << 20}"
-    return head(f"POST {API}/jobs", f"Authorization: {token}", length) + b" " * (65 << 10)
+def begun(token: str, sent: int) -> bytes:
+    """The beginning of a long request."""
+    length = f"Content-Length: {32 << 20}"
+    return head(f"POST {API}/jobs", f"Authorization: {token}", length) + b" " * sent
+
+
+@pytest.fixture
+def bodies(here: Serving, monkeypatch: pytest.MonkeyPatch) -> Crowd:
+    """Room for three MiB, two of one user."""
+    crowd: Crowd = here.running.app.state.long_bodies
+    monkeypatch.setattr(crowd, "_of_one", 2 << 20)
+    monkeypatch.setattr(crowd, "_of_all", 3 << 20)
+    return crowd
 
 
 def test_one_user_does_not_fill_the_memory(
-    here: Serving, member: httpx.Client, stranger: httpx.Client
+    here: Serving,
+    bodies: Crowd,
+    member: httpx.Client,
+    stranger: httpx.Client,
+    admin: httpx.Client,
 ) -> None:
-    body = json.dumps([{"command": ["true"], "payload": "x" * (1 << 19)}] * 4)
-    mine, others = member.headers["authorization"], stranger.headers["authorization"]
-    headers = {"Content-Type": "application/json"}
+    job = {"command": ["true"], "payload": "x" * (1 << 19)}
     with contextlib.ExitStack() as stack:
-        for token in (mine, others):
-            for _ in range(2):
-                sock = stack.enter_context(connected(here))
-                sock.sendall(begun(token, 32))
-        crowd: Crowd = here.running.app.state.long_bodies
-        assert eventually(lambda: crowd.total == 128 << 20)
+        for client, sent in ((member, 1 << 20), (member, 1 << 20), (stranger, 1 << 19)):
+            sock = stack.enter_context(connected(here))
+            sock.sendall(begun(client.headers["authorization"], sent))
+        assert eventually(lambda: bodies.total == 5 << 19)
 
-        refused = member.post(f"{API}/jobs", content=body, headers=headers)
-        assert refused.status_code == 429
-        assert int(refused.headers["retry-after"]) > 0
-        assert refused.headers["connection"] == "close"
-        assert refused.json()["detail"].startswith(
-            "max may have 64 MiB of long requests at once: 64 are, and 3 more"
+        for client, name, most in ((member, "max", 2), (admin, "all users", 3)):
+            refused = client.post(f"{API}/jobs", json=[job, job])
+            assert refused.status_code == 429
+            assert int(refused.headers["retry-after"]) > 0
+            assert refused.headers["connection"] == "close"
+            detail = refused.json()["detail"]
+            assert detail.startswith(f"{name} may have {most} MiB of long requests at once: 2 are")
+            assert client.post(f"{API}/jobs", json={"command": ["true"]}).status_code == 202
+        assert (
+            stranger.post(f"{API}/jobs", json={**job, "payload": "x" * 99_999}).status_code == 202
         )
-        short = member.post(f"{API}/jobs", json={"command": ["true"]})
-        assert short.status_code == 202
-    assert eventually(lambda: crowd.total == 0)
-    assert member.post(f"{API}/jobs", content=body, headers=headers).status_code == 202
-    assert crowd.total == 0
+    assert eventually(lambda: bodies.total == 0)
+    assert member.post(f"{API}/jobs", json=[job, job]).status_code == 202
+    assert bodies.total == 0
 
 
-def test_what_does_not_say_how_long_it_is_counts_as_it_comes(
-    here: Serving, member: httpx.Client, monkeypatch: pytest.MonkeyPatch
+def test_what_is_announced_and_does_not_come_keeps_nobody_out(
+    here: Serving, bodies: Crowd, member: httpx.Client
 ) -> None:
-    crowd: Crowd = here.running.app.state.long_bodies
-    monkeypatch.setattr(crowd, "_of_one", 4 << 20)
+    job = {"command": ["true"], "payload": "x" * (1 << 19)}
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            sock = stack.enter_context(connected(here))
+            sock.sendall(begun(member.headers["authorization"], guards.MOST_OF_NOBODY + 1))
+        assert eventually(lambda: bodies.total == 9 * (guards.MOST_OF_NOBODY + 1))
+        assert member.post(f"{API}/jobs", json=job).status_code == 202
 
+
+def test_a_request_that_grows_too_much_makes_room(
+    here: Serving, bodies: Crowd, member: httpx.Client
+) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(guards.MOST_OF_JOBS >> 20):
             yield b" " * (1 << 20)
 
-    refused = member.post(f"{API}/jobs", content=endless())
-    assert refused.status_code == 429
-    assert eventually(lambda: crowd.total == 0)
+    assert member.post(f"{API}/jobs", content=endless()).status_code == 429
+    assert eventually(lambda: bodies.total == 0)

@@ -125,7 +125,9 @@ class _Intake:
             try:
                 if self._share is None:
                     self._share = await self._of_somebody()
-                self._share.raise_to(max(self._came, _announced(self._scope)))
+                self._share.raise_to(
+                    self._came
+                )  # not what was announced, which costs nobody anything
             except RunyardError as error:
                 headers = {**faults.headers_of(error), "Connection": "close"}
                 raise HTTPException(faults.status_of(error), faults.said(error), headers) from None
