@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 from runyard import __version__
 from runyard.domain.job import PRIORITY_NAMES, State
@@ -17,6 +17,8 @@ from runyard.web.pages import files, words
 from runyard.web.pages.visit import Visit
 
 FOLDER = Path(__file__).parent.parent / "templates"
+# Read with our own code, which they fit: another version may be installed while we serve.
+SOURCES = {path.name: path.read_text("utf-8") for path in FOLDER.glob("*.html")}
 # What the script asks for when something has happened: the page without its frame.
 LIVE_HEADER = "x-live"
 
@@ -59,7 +61,7 @@ FILTERS = (
 @cache
 def _environment() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=DictLoader(SOURCES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
