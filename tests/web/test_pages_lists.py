@@ -12,6 +12,8 @@ from runyard import bootstrap
 from runyard.domain.user import Role
 from runyard.service import drafts
 from runyard.service.jobs import Jobs
+from runyard.store import registry
+from runyard.store.registry import WorkerInfo
 from tests.store.support import on_sqlite
 from tests.support.browsing import Browser, filled_in
 from tests.support.serving import Serving
@@ -145,3 +147,43 @@ def test_users_tokens_and_templates_are_narrowed(ada: Browser, here: Serving) ->
     for name in ("nightly", "release"):
         templates.save(name, {"command": "true"})
     assert names(ada.get("/templates?q=night").text) == ["nightly"]
+
+
+def slots(page: str) -> list[str]:
+    """The slots of the table of devices."""
+    return [unescape(name) for name in re.findall(r'<tr id="slot-([^"]*)"', page)]
+
+
+def test_devices_are_narrowed_and_paged(ada: Browser, here: Serving) -> None:
+    places = (("10", None), ("2", None), ("phone", "device"), ("tablet", "emulator"))
+    many = tuple((f"shelf {number:03}", "device") for number in range(120))
+    for name, some in (("w1", places), ("w2", many)):
+        info = WorkerInfo(name, "host", 1, len(some), places=some)
+        here.store.write(lambda tx, info=info: registry.sign_on(tx, info))
+    ada.post("/devices/drain", device="w1/phone")
+    for asked, found in (
+        ("worker=w1", ["w1-2", "w1-10", "w1-phone", "w1-tablet"]),
+        ("target=emulator", ["w1-tablet"]),
+        ("state=draining", ["w1-phone"]),
+        ("q=PHO", ["w1-phone"]),
+        ("q=nothing", []),
+    ):
+        assert slots(ada.get(f"/devices?{asked}").text) == found, asked
+    first = ada.get("/devices?hours=6").text
+    more = re.search(r'rel="next" href="\?([^"]+)"', first)
+    assert more
+    rest = ada.get(f"/devices?{unescape(more[1])}").text
+    assert len(slots(first)) == 100
+    assert len({*slots(first), *slots(rest)}) == 124
+    assert '<b aria-current="true">6 h</b>' in rest
+
+
+def test_limits_are_narrowed(ada: Browser) -> None:
+    for scope, name in (("user", "max"), ("target", "emulator"), ("org", "max")):
+        ada.post("/admin/limits", scope=scope, name=name, kind="running", most="3")
+    for asked, count in (("", 3), ("scope=user", 1), ("name=max", 2), ("name=nobody", 0)):
+        assert ada.get(f"/admin/limits?{asked}").text.count(" of <b>3</b>") == count
+
+
+def test_tokens_of_nobody_are_none(ada: Browser) -> None:
+    assert "No token like that" in ada.get("/admin/tokens?user=nobody").text

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from runyard.domain.ids import is_batch_id
-from runyard.domain.listing import AuditFilter, UserFilter
-from runyard.domain.user import AuditEntry, Role, TokenScope
-from runyard.errors import Conflict, InvalidRequest
+from runyard.domain.listing import AuditFilter, LimitFilter, TokenFilter, UserFilter
+from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope
+from runyard.errors import Conflict, InvalidRequest, NotFound
 from runyard.policy.fits import Scope
 from runyard.web.faults import status_of
 from runyard.web.pages import render
 from runyard.web.pages.narrowing import ORG, Field, Narrowed, Q, chosen, instant
 from runyard.web.pages.visit import Poster, Visit, Visitor
-from runyard.web.params import Cursor, Text
+from runyard.web.paging import instant_of, page_of, pair_of
+from runyard.web.params import After, Cursor, Text
 from runyard.web.passwords import hashes
 
 router = APIRouter(prefix="/admin")
@@ -28,6 +30,8 @@ OF_JOBS = frozenset({"submit", "cancel", "retry", "force-complete", "priority"})
 ROLE = Field("role", "Role", options=tuple(Role))
 USER = Field("user", "Of user")
 SCOPE = Field("scope", "May", options=tuple(TokenScope))
+LIMITED = ("user", "org", "target", "key")
+OF_LIMIT = (Field("name", "Name", "its whole name"), Field("scope", "Of a", options=LIMITED))
 ACTOR = Field("actor", "Who", "who did it")
 OF_AUDIT = (
     Field("action", "Action", "sign_in.failed"),
@@ -134,15 +138,27 @@ def link(visit: Poster, request: Request, name: Short) -> Response:
 
 
 @router.get("/tokens")
-def tokens(visit: Visitor, q: Text = "", user: Text = "", scope: str = "") -> Response:
+def tokens(
+    visit: Visitor, q: Text = "", user: Text = "", scope: str = "", cursor: After | None = None
+) -> Response:
     """Everybody's that fit, the newest first."""
-    found = [
-        token
-        for token in visit.place.accounts(visit.actor).tokens(chosen(user) or "*")
-        if scope in ("", token.scope) and q.strip().lower() in token.name.lower()
-    ]
+    known = TokenScope(scope) if scope in set(TokenScope) else None
+    wanted, after = TokenFilter(known, q.strip()), None if cursor is None else instant_of(cursor)
+    found: list[ApiToken] = []
+    with suppress(NotFound):  # of whose tokens are asked for
+        accounts = visit.place.accounts(visit.actor)
+        found = accounts.tokens(chosen(user) or "*", wanted, LONG + 1, after)
+    shown, more = page_of(found, LONG, lambda token: (repr(token.created_at), token.id))
     by = Narrowed.of(visit.request, Q, USER, SCOPE)
-    return render.page(visit, "tokens.html", tokens=found, scopes=list(TokenScope), by=by)
+    return render.page(
+        visit,
+        "tokens.html",
+        tokens=shown,
+        next=more,
+        cursor=cursor,
+        scopes=list(TokenScope),
+        by=by,
+    )
 
 
 @router.post("/tokens/revoke")
@@ -156,15 +172,34 @@ def revoke(visit: Poster, token: Short) -> Response:
 
 
 @router.get("/limits")
-def limits(visit: Visitor) -> Response:
-    """What may run at once and wait at a time."""
-    return _limits(visit)
+def limits(
+    visit: Visitor, scope: str = "", name: Text = "", cursor: After | None = None
+) -> Response:
+    """What may run at once and wait at a time, of what fits."""
+    known = scope if scope in set(Scope) else None
+    return _limits(visit, cursor, wanted=LimitFilter(known, chosen(name)))
 
 
-def _limits(visit: Visit, status: int = 200, **values: object) -> Response:
-    found = visit.place.yard(visit.actor).limits()
+def _limits(
+    visit: Visit,
+    cursor: str | None = None,
+    status: int = 200,
+    wanted: LimitFilter | None = None,
+    **values: object,
+) -> Response:
+    after = None if cursor is None else pair_of(cursor)
+    found = visit.place.yard(visit.actor).limits(wanted, LONG + 1, after)
+    shown, more = page_of(found, LONG, lambda one: (one.scope, one.name))
     return render.page(
-        visit, "limits.html", status, limits=found, **{"fault": "", "values": {}, **values}
+        visit,
+        "limits.html",
+        status,
+        limits=shown,
+        next=more,
+        cursor=cursor,
+        by=Narrowed.of(visit.request, *OF_LIMIT, path="/admin/limits"),
+        scopes=LIMITED,
+        **{"fault": "", "values": {}, **values},
     )
 
 
@@ -184,7 +219,7 @@ def put_limit(
         yard.change_limit(Scope(scope), name.strip(), {kind: number})
     except InvalidRequest as error:
         values = {"scope": scope, "name": name, "kind": kind, "most": most}
-        return _limits(visit, status_of(error), fault=str(error), values=values)
+        return _limits(visit, None, status_of(error), fault=str(error), values=values)
     return render.see("/admin/limits", "lifted" if number is None else "limit")
 
 

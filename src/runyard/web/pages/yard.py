@@ -10,18 +10,21 @@ from fastapi import APIRouter, Form, Query, Response
 from pydantic import BeforeValidator
 
 from runyard.domain.job import AttemptState
-from runyard.domain.listing import GroupFilter
+from runyard.domain.listing import DeviceFilter, GroupFilter
 from runyard.domain.slot import SlotState
+from runyard.domain.yard import DeviceView
 from runyard.policy.fits import Scope
 from runyard.store.spans import Span
 from runyard.web.pages import drawing, render
 from runyard.web.pages.narrowing import BUILD, ORG, TARGET, Field, Narrowed, Q, chosen, given
 from runyard.web.pages.visit import Poster, Visitor
-from runyard.web.params import Text
+from runyard.web.paging import page_of, pair_of
+from runyard.web.params import After, Text
 
 router = APIRouter()
 
 GROUPS = 50
+DEVICES = 100
 HOUR = 3600.0
 BAD = frozenset({AttemptState.FAILED, AttemptState.LOST})
 
@@ -40,19 +43,17 @@ def devices(
     target: Text = "",
     worker: Text = "",
     q: Text = "",
+    cursor: After | None = None,
 ) -> Response:
     """Every slot that fits: what it does, what is installed, how it is, what it did."""
     yard = visit.place.yard(visit.actor)
     length = hours * HOUR
-    everything = yard.devices()
-    found = [
-        one
-        for one in everything
-        if chosen(target) in (None, one.target)
-        and (not state or one.state in state)
-        and chosen(worker) in (None, one.worker)
-        and q.strip().lower() in one.name.lower()
-    ]
+    wanted = DeviceFilter(chosen(target), frozenset(state), chosen(worker), q.strip())
+    after = None if cursor is None else pair_of(cursor)
+    some, more = page_of(
+        yard.device_page(wanted, DEVICES + 1, after), DEVICES, lambda one: (one.worker, one.name)
+    )
+    found = sorted(some, key=_as_read)
     since, now, spans = visit.place.lookout(visit.actor).lately(length)
     is_cut = since > now - length
     slots = [(device.worker, device.name) for device in found]
@@ -65,7 +66,8 @@ def devices(
         visit,
         "devices.html",
         devices=found,
-        total=len(everything),
+        next=more,
+        cursor=cursor,
         by=Narrowed.of(visit.request, SLOT_STATE, Q, TARGET, WORKER),
         slot_states=list(SlotState),
         workers=yard.workers(),
@@ -77,6 +79,13 @@ def devices(
         timeline=drawing.timeline(spans, begin, now, slots=slots),
         events="/api/v1/events",
     )
+
+
+def _as_read(device: DeviceView) -> tuple[object, ...]:
+    """Devices of a worker by target, and in the order that people count: 2 before 10."""
+    name = device.name
+    number = int(name) if name.isascii() and name.isdigit() else 0
+    return device.worker, device.target or "", number, name
 
 
 def _first(spans: Sequence[Span], since: float) -> float:
