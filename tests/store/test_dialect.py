@@ -59,6 +59,7 @@ def is_one_sentence(error: BaseException) -> bool:
 def test_two_databases_are_known_by_their_urls() -> None:
     assert type(dialect_for("sqlite:///jobs.db")).__name__ == "SQLite"
     assert type(dialect_for("postgresql://host/db")).__name__ == "PostgreSQL"
+    assert type(dialect_for("postgres://host/db")).__name__ == "PostgreSQL"
 
 
 def test_a_driver_in_the_url_makes_no_difference() -> None:

@@ -118,7 +118,7 @@ def dialect_for(url: str) -> Dialect:
         ) from None
     if backend == "sqlite":
         return SQLite(url)
-    if backend == "postgresql":
+    if backend in ("postgresql", "postgres"):  # libpq takes both, and platforms hand out either
         return PostgreSQL(url)
     raise InvalidRequest(f"Runyard stores jobs in SQLite or PostgreSQL, not in {backend!r}")
 
