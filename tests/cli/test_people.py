@@ -58,6 +58,12 @@ def test_what_is_wrong_is_told_as_on_this_machine(member: Member, command: tuple
     assert "pattern" not in here.sentence
 
 
+@pytest.mark.parametrize("option", ["--org", "--org-id"])
+def test_an_org_is_named_as_elsewhere(home: Path, option: str) -> None:
+    said = runyard("users", "add", "ci", "--no-password", option, "acme", "--json")
+    assert said.json["org_id"] == "acme"
+
+
 def test_a_member_changes_their_password(member: Member) -> None:
     def change(*lines: str, name: str = "max", current: bool = True) -> Said:
         options = ["--current"] if current else []

@@ -32,7 +32,9 @@ def users_command() -> None:
 @users_command.command("add")
 @click.argument("name")
 @click.option("--role", type=role_type, default=Role.MEMBER.value, show_default=True)
-@click.option("--org", "org_id", default="default", show_default=True, help="Whose jobs they see.")
+@click.option(
+    "--org", "--org-id", "org_id", default="default", show_default=True, help="Whose jobs they see."
+)
 @click.option("--no-password", is_flag=True, help="They sign in by links and tokens.")
 @json_option
 def add_command(name: str, role: str, org_id: str, no_password: bool, as_json: bool) -> None:
