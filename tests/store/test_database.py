@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, select, text
 
 from runyard.clock import ManualClock
 from runyard.errors import InvalidRequest, StoreBusy, StoreError
-from runyard.store import dialect, views
+from runyard.store import sqlite, views
 from runyard.store.database import Store, Tx
 from runyard.store.schema import groups, jobs
 from runyard.store.statement import Statement
@@ -207,7 +207,7 @@ def test_a_file_whose_journal_another_changes_is_waited_for(
         was_refused.set()
         return 0.001
 
-    monkeypatch.setattr(dialect.random, "uniform", pause)
+    monkeypatch.setattr(sqlite.random, "uniform", pause)
     path = tmp_path / "new.db"
     store = Store(f"sqlite:///{path}")
 

@@ -28,9 +28,9 @@ from runyard.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from runyard.store.database import Store, Tx
-from runyard.store.dialect import SQLite, dialect_for
+from runyard.store.database import Store, Tx, dialect_for
 from runyard.store.schema import jobs
+from runyard.store.sqlite import SQLite
 from runyard.store.statement import Statement, instant
 from runyard.store.upgrade import upgrade
 from tests.store.support import (

@@ -11,12 +11,13 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from runyard.clock import Clock
 from runyard.errors import (
+    InvalidRequest,
     OutcomeUnknown,
     StoreBusy,
     StoreCorrupt,
@@ -24,12 +25,29 @@ from runyard.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from runyard.store.dialect import Dialect, Mode, dialect_for
+from runyard.store.dialect import Dialect, Mode
+from runyard.store.postgresql import PostgreSQL
+from runyard.store.sqlite import SQLite
 from runyard.store.statement import Parameters, Statement
 
 Result = TypeVar("Result")
 
 _NO_CONNECTION = "every connection to the database is in use; try again when less is going on"
+
+
+def dialect_for(url: str) -> Dialect:
+    """The dialect of a database URL such as ``sqlite:///jobs.db`` or ``postgresql://host/db``."""
+    try:
+        backend = make_url(url).get_backend_name()
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        raise InvalidRequest(
+            "the database URL has no form such as sqlite:///jobs.db or postgresql://host/db"
+        ) from None
+    if backend == "sqlite":
+        return SQLite(url)
+    if backend in ("postgresql", "postgres"):  # libpq takes both, and platforms hand out either
+        return PostgreSQL(url)
+    raise InvalidRequest(f"Runyard stores jobs in SQLite or PostgreSQL, not in {backend!r}")
 
 
 @dataclass(frozen=True, slots=True)
