@@ -114,12 +114,10 @@ def _picks(
     if slots and (staying := stay.picks(tx, claimer.worker, slots)) is not None:
         return staying
     seen = openqueues.overview(tx)
-    if seen.first is None:
+    if seen is None:
         return []
-    if seen.first == seen.last and not seen.is_ruled:
-        lane = next(iter(openqueues.some(tx, [seen.first])), None)
-        if lane is not None and lane.is_lane:
-            return _from_lane(claimer, lane, (*slots, *ahead))
+    if seen.is_only and seen.first.is_lane and not seen.is_ruled:
+        return _from_lane(claimer, seen.first, (*slots, *ahead))
     if not slots:
         return []
     tx.flush()  # what ended in this transaction does not run any more

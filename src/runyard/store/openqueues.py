@@ -11,13 +11,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, exists, func, or_, select, text
 
 from runyard.domain.job import State
+from runyard.domain.slot import SlotState
 from runyard.policy.choose import Candidate, Group, Queue
 from runyard.policy.estimate import or_unknown
 from runyard.store.database import Tx
-from runyard.store.schema import IN_ORDER, groups, in_state, jobs, queues
+from runyard.store.schema import (
+    IN_ORDER,
+    cursors,
+    groups,
+    in_state,
+    jobs,
+    limits,
+    pauses,
+    queues,
+    slots,
+)
 from runyard.store.statement import Statement, among
 
 FORGET = 60.0  # seconds after which all is read anew, should a change ever have been missed
@@ -111,17 +122,24 @@ _IDS = Statement(
         """
     )
 )
-# The folds are read first of all: what is folded later has a higher number.
+# Pauses, limits and slots out of order: a claim has to look at more than queues.
+ARE_RULES = or_(
+    exists().select_from(pauses),
+    exists().select_from(limits),
+    exists().where(slots.c.state != SlotState.READY.value),
+)
+_FOLDS = select(cursors.c.seq).filter_by(name="folds").scalar_subquery()
+
+
+def _of_queued(which: Any) -> Any:
+    return select(which(jobs.c.queue_id)).where(in_state(State.QUEUED)).scalar_subquery()
+
+
+# The folds are read before the tallies: what is folded later has a higher number.
 _OVERVIEW = Statement(
-    text(
-        """
-        SELECT (SELECT min(queue_id) FROM jobs WHERE state = 'queued') AS first,
-               (SELECT max(queue_id) FROM jobs WHERE state = 'queued') AS last,
-               EXISTS (SELECT 1 FROM pauses) OR EXISTS (SELECT 1 FROM limits)
-                   OR EXISTS (SELECT 1 FROM slots WHERE state <> 'ready') AS is_ruled,
-               coalesce((SELECT seq FROM cursors WHERE name = 'folds'), 0) AS folds
-        """
-    )
+    select(*COLUMNS, _of_queued(func.max), ARE_RULES, func.coalesce(_FOLDS, 0))
+    .join_from(queues, groups, groups.c.id == queues.c.group_id)
+    .where(queues.c.id == _of_queued(func.min))
 )
 _FOLDED = Statement(
     select(queues.c.id)
@@ -142,10 +160,23 @@ def some(tx: Tx, ids: Iterable[int]) -> list[OpenQueue]:
     return [OpenQueue(*row) for row in rows if row.seq is not None]
 
 
-def overview(tx: Tx) -> Any:
-    """The ``first`` and ``last`` open queue, whether there are any pauses, limits or slots out of
-    order (``is_ruled``), and how often tallies have been folded (``folds``)."""
-    return _OVERVIEW.rows(tx)[0]
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The first open queue, whether it ``is_only`` one, whether there are any pauses, limits or
+    slots out of order (``is_ruled``), and how often tallies have been folded (``folds``)."""
+
+    first: OpenQueue
+    is_only: bool
+    is_ruled: bool
+    folds: int
+
+
+def overview(tx: Tx) -> Overview | None:
+    """What a claim looks at before anything else; None if nothing may start."""
+    for *first, last, is_ruled, folds in _OVERVIEW.rows(tx):
+        queue = OpenQueue(*first)
+        return Overview(queue, queue.id == last, bool(is_ruled), folds)
+    return None
 
 
 @dataclass(slots=True)

@@ -14,11 +14,10 @@ from typing import Any
 from sqlalchemy import bindparam, exists, func, or_, select
 
 from runyard.domain.job import State
-from runyard.domain.slot import SlotState
 from runyard.policy.choose import TURN
 from runyard.store.database import Tx
-from runyard.store.openqueues import COLUMNS, OpenQueue
-from runyard.store.schema import groups, in_state, jobs, limits, pauses, queues, slots
+from runyard.store.openqueues import ARE_RULES, COLUMNS, OpenQueue
+from runyard.store.schema import groups, in_state, jobs, queues, slots
 from runyard.store.statement import Statement
 from runyard.store.yard import FreeSlot, Pick
 
@@ -56,9 +55,7 @@ def _only_queue(tx: Tx, worker: str, slot: FreeSlot) -> OpenQueue | None:
 _DOUBTS = Statement(
     select(
         or_(
-            exists().select_from(pauses),
-            exists().select_from(limits),
-            exists().where(slots.c.state != SlotState.READY.value),
+            ARE_RULES,
             exists().where(in_state(State.QUEUED), jobs.c.avoids.is_not(None)),
         ).label("are_any")
     )

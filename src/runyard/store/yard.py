@@ -21,7 +21,7 @@ from runyard.policy.fits import Rules
 from runyard.policy.share import decayed
 from runyard.store import rules, tallies
 from runyard.store.database import Tx
-from runyard.store.openqueues import Memory, OpenQueue, candidate
+from runyard.store.openqueues import Memory, OpenQueue, Overview, candidate
 from runyard.store.schema import IN_ORDER, groups, in_state, jobs, slots, usage, workers
 from runyard.store.statement import Statement
 
@@ -65,7 +65,7 @@ class Yard:
         tx: Tx,
         worker: str,
         memory: Memory,
-        seen: Any,
+        seen: Overview,
         weights: Mapping[str, float],
         alive_since: float,
     ) -> None:
