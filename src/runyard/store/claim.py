@@ -7,6 +7,7 @@ decides among them is ``policy``; here its snapshot is read and its choice is ca
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from runyard.store.database import Tx
 from runyard.store.openqueues import Memory, OpenQueue
 from runyard.store.registry import LIVE_LEASES
 from runyard.store.schema import IN_ORDER, attempts, batches, in_state, job_specs, jobs
-from runyard.store.statement import Statement, among
+from runyard.store.statement import Statement, among, entry
 from runyard.store.tallies import Change
 from runyard.store.yard import FreeSlot, Pick, Yard
 
@@ -144,19 +145,11 @@ def _take(tx: Tx, queue: int, picks: Sequence[Pick]) -> Iterable[tuple[Any, Pick
 
 
 def _record(tx: Tx, claimer: Claimer, taken: Sequence[tuple[Any, Pick]], until: float) -> None:
-    tx.later(
-        _CLAIM,
-        [
-            {
-                "job": row.seq,
-                "who": claimer.worker,
-                "where": pick.slot.name,
-                "until": until,
-                "at": tx.now,
-            }
-            for row, pick in taken
-        ],
-    )
+    if not taken:
+        return
+    where = {row.seq: pick.slot.name for row, pick in taken}
+    claimed = {"jobs": tx.dialect.array(where), "where": json.dumps(where)}
+    tx.later(_CLAIM, [{**claimed, "who": claimer.worker, "until": until, "at": tx.now}])
     kind = EventKind.CLAIMED
     events.append(
         tx,
@@ -209,12 +202,12 @@ _TAKE = Statement(
 _TAKE_THESE = Statement(_JOBS.where(among(jobs.c.seq, "seqs")))
 _CLAIM = Statement(
     update(jobs)
-    .where(jobs.c.seq == bindparam("job"))
+    .where(among(jobs.c.seq, "jobs"))
     .values(
         state=State.RUNNING.value,
         fence=jobs.c.fence + 1,
         worker=bindparam("who"),
-        slot=bindparam("where"),
+        slot=entry(jobs.c.seq, "where"),
         lease_until=bindparam("until"),
         claimed_at=bindparam("at"),
         started_at=func.coalesce(jobs.c.started_at, bindparam("at")),

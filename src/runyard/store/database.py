@@ -25,10 +25,10 @@ from runyard.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from runyard.store.dialect import Dialect, Mode
+from runyard.store.dialect import Dialect, Mode, Parameters
 from runyard.store.postgresql import PostgreSQL
 from runyard.store.sqlite import SQLite
-from runyard.store.statement import Parameters, Statement
+from runyard.store.statement import Statement
 
 Result = TypeVar("Result")
 
@@ -78,10 +78,7 @@ class Tx:
 
     def flush(self, *, commit: bool = False) -> None:
         """Run now what was left for the end."""
-        writes = []
-        for statement, rows in self.pending.items():
-            sql, bind = statement.compiled(self)
-            writes.append((sql, [bind(row) for row in rows]))
+        writes = [statement.calls(self, rows) for statement, rows in self.pending.items()]
         self.pending.clear()
         self.dialect.flush(self.cursor, writes, commit=commit)
 

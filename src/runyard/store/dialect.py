@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Select, Table
+from sqlalchemy import Connection, Engine, Insert, Select, Table
 from sqlalchemy.exc import DBAPIError
 
 from runyard.errors import RunyardError
 
 Row = Sequence[Any]
+Parameters = Mapping[str, Any]  # of a statement, by their names
 Write = tuple[str, list[Any]]  # a statement, and the parameters of each time it is to run
 
 
@@ -35,6 +36,14 @@ class Dialect(Protocol):
 
     def flush(self, cursor: Any, writes: Sequence[Write], *, commit: bool) -> None:
         """Run writes whose results nobody waits for, and maybe commit, in one go."""
+
+    def insertion(self, table: Table, columns: Sequence[str]) -> Insert:
+        """Adds rows given as what ``together`` makes of them."""
+        ...
+
+    def together(self, rows: Sequence[Parameters]) -> Sequence[Parameters]:
+        """The parameters of each time that ``insertion`` is to run, to add these rows."""
+        ...
 
     def array(self, values: Iterable[int] | Iterable[str]) -> Any:
         """Numbers or texts as one parameter, for ``statement.among``."""

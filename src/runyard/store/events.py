@@ -6,17 +6,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, insert
-
 from runyard.domain.event import EventKind
 from runyard.store.database import Tx
 from runyard.store.schema import events
-from runyard.store.statement import Statement
+from runyard.store.statement import Insertion
 
 Record = tuple[float, str, int, int | None, str | None]
 COLUMNS = ("at", "kind", "job_seq", "fence", "data")
 
-_INSERT = Statement(insert(events).inline().values({name: bindparam(name) for name in COLUMNS}))
+_INSERT = Insertion(events, COLUMNS)
 
 
 def record(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, insert, null, select, update
+from sqlalchemy import Row, Select, bindparam, null, select, update
 
 from runyard.domain.event import EventKind
 from runyard.domain.job import AttemptState, State
@@ -17,7 +17,7 @@ from runyard.store.database import Tx
 from runyard.store.moves import Move
 from runyard.store.resolve import release_dependents
 from runyard.store.schema import attempts, in_state, jobs
-from runyard.store.statement import Statement, among
+from runyard.store.statement import Insertion, Statement, among
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def record_attempts(tx: Tx, rows: Any, outcomes: Outcomes | None = None) -> None
     tx.later(_NEVER_STARTED, unbegun)
 
 
-_ATTEMPT = Statement(insert(attempts))
+_ATTEMPT = Insertion(attempts, attempts.columns.keys())
 # Its claim set the time, unless there was an attempt before, maybe in the same instant.
 _BEGUN_THEN = select(attempts.c.fence).where(
     attempts.c.job_seq == bindparam("job"), attempts.c.started_at >= bindparam("at")

@@ -17,7 +17,7 @@ from runyard.policy.estimate import or_unknown
 from runyard.store import events, tallies
 from runyard.store.database import Tx
 from runyard.store.schema import batches, jobs
-from runyard.store.statement import Statement
+from runyard.store.statement import Statement, among
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class Move:
 
 def apply(tx: Tx, moves: Sequence[Move]) -> None:
     """Write the moves, their events and the counters of their batches."""
-    _UPDATE.run(tx, [_parameters(tx, move) for move in moves])
+    _UPDATE.run(tx, _alike(tx, moves))
     _record(tx, moves)
 
 
 def apply_later(tx: Tx, moves: Sequence[Move]) -> None:
     """The same at the end of the transaction: when nothing in it reads these jobs' states."""
-    tx.later(_UPDATE, [_parameters(tx, move) for move in moves])
+    tx.later(_UPDATE, _alike(tx, moves))
     _record(tx, moves)
 
 
@@ -102,7 +102,7 @@ def _tally(move: Move) -> tallies.Change:
 # Every move but a claim ends whatever lease there was. ``started_at`` keeps its first value.
 _UPDATE = Statement(
     update(jobs)
-    .where(jobs.c.seq == bindparam("job"))
+    .where(among(jobs.c.seq, "jobs"))
     .values(
         state=bindparam("to"),
         reason=bindparam("why"),
@@ -123,10 +123,17 @@ _UPDATE = Statement(
 )
 
 
+def _alike(tx: Tx, moves: Iterable[Move]) -> list[dict[str, Any]]:
+    """The parameters of ``_UPDATE``, with those jobs together of which the same becomes."""
+    seqs: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for move in moves:
+        seqs.setdefault(tuple(_parameters(tx, move).items()), []).append(move.seq)
+    return [{**dict(same), "jobs": tx.dialect.array(alike)} for same, alike in seqs.items()]
+
+
 def _parameters(tx: Tx, move: Move) -> dict[str, Any]:
     transition = move.transition
     return {
-        "job": move.seq,
         "to": transition.to.value,
         "why": transition.reason.value if transition.reason else None,
         "code": transition.exit_code,

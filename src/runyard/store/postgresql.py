@@ -3,6 +3,7 @@ asked, since hosts disagree."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import chain, islice
@@ -12,13 +13,20 @@ from sqlalchemy import (
     Connection,
     Engine,
     FromClause,
+    Insert,
     Join,
     Select,
     Table,
+    bindparam,
+    column,
     create_engine,
+    func,
+    insert,
     make_url,
+    select,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import NullType
 
 from runyard.errors import (
     InvalidRequest,
@@ -29,7 +37,7 @@ from runyard.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from runyard.store.dialect import Mode, Row, Write
+from runyard.store.dialect import Mode, Parameters, Row, Write
 
 
 class PostgreSQL:
@@ -81,6 +89,15 @@ class PostgreSQL:
                     cursor.execute(sql, row)
             if commit:
                 cursor.execute("COMMIT")
+
+    def insertion(self, table: Table, columns: Sequence[str]) -> Insert:
+        rows = func.json_to_recordset(bindparam("rows", type_=NullType()))
+        new = rows.table_valued(*(column(name, table.c[name].type) for name in columns))
+        return insert(table).from_select(columns, select(new.render_derived(with_types=True)))
+
+    def together(self, rows: Sequence[Parameters]) -> Sequence[Parameters]:
+        # To hand over a statement costs more than a row does: all rows go in one.
+        return [{"rows": json.dumps(rows)}]
 
     def array(self, values: Iterable[int] | Iterable[str]) -> list[Any]:
         return list(values)

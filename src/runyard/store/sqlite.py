@@ -18,17 +18,20 @@ from urllib.parse import unquote
 from sqlalchemy import (
     Connection,
     Engine,
+    Insert,
     Select,
     Table,
+    bindparam,
     create_engine,
     event,
+    insert,
     make_url,
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from runyard.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreReadOnly
-from runyard.store.dialect import Mode, Row, Write
+from runyard.store.dialect import Mode, Parameters, Row, Write
 
 
 class SQLite:
@@ -110,6 +113,12 @@ class SQLite:
             cursor.executemany(sql, rows)
         if commit:
             cursor.execute("COMMIT")
+
+    def insertion(self, table: Table, columns: Sequence[str]) -> Insert:
+        return insert(table).inline().values({name: bindparam(name) for name in columns})
+
+    def together(self, rows: Sequence[Parameters]) -> Sequence[Parameters]:
+        return rows  # a statement costs next to nothing here
 
     def array(self, values: Iterable[int] | Iterable[str]) -> str:
         return json.dumps(list(values))

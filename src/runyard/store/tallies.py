@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from runyard.domain.job import FINAL, State
 from runyard.policy.share import decayed
@@ -27,7 +27,7 @@ from runyard.store.schema import (
     totals,
     usage,
 )
-from runyard.store.statement import Statement
+from runyard.store.statement import Insertion, Statement
 
 FOLD_AT = 50  # rows that are worth a transaction
 FOLD_LIMIT = 10_000  # rows folded in one transaction
@@ -71,7 +71,7 @@ def add(tx: Tx, changes: Iterable[Change]) -> None:
 _SUMS = ("queued", "work", "started", "used", *COUNTED)
 _COLUMNS = ("queue_id", *_SUMS)
 _PLACE = {state: _SUMS.index(state.value) for state in FINAL}
-_INSERT = Statement(insert(tallies).inline().values({name: bindparam(name) for name in _COLUMNS}))
+_INSERT = Insertion(tallies, _COLUMNS)
 _BY_QUEUE = Statement(
     select(
         tallies.c.queue_id,
