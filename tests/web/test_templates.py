@@ -38,6 +38,15 @@ def test_one_is_saved_shown_run_and_removed(member: httpx.Client) -> None:
     assert member.get(f"{API}/templates/nightly").status_code == 404
 
 
+def test_one_whose_parameters_have_defaults_needs_no_body(member: httpx.Client) -> None:
+    ok(member.put(f"{API}/templates/plain", json={"document": {"command": ["true"]}}))
+    assert ok(member.post(f"{API}/templates/plain/run"), 202)["total"] == 1
+    ok(save(member))
+    refused = member.post(f"{API}/templates/nightly/run")
+    assert refused.status_code == 400
+    assert "'build' needs a value" in refused.json()["detail"]
+
+
 def test_pages_follow_each_other(admin: httpx.Client) -> None:
     for name in ("a", "b", "c"):
         ok(save(admin, name, org_id="x/y"))

@@ -42,6 +42,9 @@ class Values(BaseModel):
     idempotency_key: ShortText | None = None
 
 
+NO_VALUES = Values()
+
+
 class TemplatePage(BaseModel):
     """Templates by org and name; ``next`` is the cursor of the next page."""
 
@@ -100,10 +103,10 @@ def run(
     here: Here,
     caller: Caller,
     name: Name,
-    body: Values,
+    body: Values = NO_VALUES,
     idempotency_key: IdempotencyKey = None,
 ) -> Batch:
-    """Submit its jobs, with values for its parameters."""
+    """Submit its jobs, with values for its parameters; without a body all have their defaults."""
     return here.templates(caller).run(
         name,
         body.parameters,
