@@ -93,7 +93,7 @@ class Settings:
     default_workdir: str | None = None  # where those begin that name no directory
     secrets: tuple[str, ...] = ()  # sign sessions: the first signs, all are good
     command_timeout: float | None = None  # of jobs that name none, and the longest they may name
-    streams: int = STREAMS  # that one server sends at once, and waits that it answers
+    streams: int = STREAMS  # with waits and downloads, of one server at once
     streams_per_user: int = STREAMS_PER_USER
     trusted_proxies: tuple[str, ...] = ()  # whose word is taken for where a request comes from
 

@@ -16,6 +16,7 @@ from runyard.config import Settings
 from runyard.domain.job import State
 from runyard.domain.user import Role
 from runyard.errors import LimitReached
+from runyard.execution import logs
 from runyard.web import connections, guards, live
 from runyard.web.crowds import Crowd
 from tests.support.processes import PATIENCE, eventually
@@ -74,8 +75,8 @@ def test_one_user_does_not_take_all_streams(
             assert refused.status_code == 429
             assert int(refused.headers["retry-after"]) > 0
             assert refused.json() == {
-                "detail": "max may have 2 streams and waits at once: 2 are, and 1 more would be "
-                "too many"
+                "detail": "max may have 2 streams, waits and downloads at once: 2 are, and 1 more "
+                "would be too many"
             }
         assert member.get(f"{API}/jobs").status_code == 200
         with listening(stranger) as one:
@@ -99,6 +100,25 @@ def test_followers_and_waits_count_too(here: Serving, member: httpx.Client) -> N
     waited = member.post(f"{API}/jobs/wait", json={"ids": [job], "seconds": 0})
     assert waited.json() == {"total": 1, "left": 1}
     assert listeners(here) == 0
+
+
+def test_downloads_count_too(here: Serving, member: httpx.Client) -> None:
+    """Whoever does not read one has the server hold a piece of it."""
+    job = member.post(f"{API}/jobs", json={"command": ["true"]}).json()["id"]
+    log = logs.paths(here.settings.home.logs, job, 1).stdout
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"a line\n" * (4 << 20))
+    url = f"{API}/jobs/{job}/logs/stdout"
+    ask = head(f"GET {url}", f"Authorization: {member.headers['authorization']}")
+    with connected(here, small=True) as one, connected(here, small=True) as other:
+        for sock in (one, other):
+            sock.sendall(ask)
+            assert sock.recv(12) == b"HTTP/1.1 200"
+        assert member.get(url).status_code == 429
+        assert member.head(url).status_code == 429
+        assert member.get(f"{url}?tail=7").content == b"a line\n"
+    assert eventually(lambda: listeners(here) == 0)
+    assert len(member.get(url).content) == 28 << 20
 
 
 def test_what_does_not_begin_makes_room(here: Serving, member: httpx.Client) -> None:

@@ -68,7 +68,10 @@ def create_app(place: Place) -> FastAPI:
     app.state.newsroom = Newsroom(place.store)
     settings = place.settings
     app.state.listeners = Crowd(
-        "streams and waits", settings.streams_per_user, settings.streams, LISTEN_AGAIN_SECONDS
+        "streams, waits and downloads",
+        settings.streams_per_user,
+        settings.streams,
+        LISTEN_AGAIN_SECONDS,
     )
     app.state.long_bodies = guards.long_bodies()
     faults.install(app)

@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from runyard.execution import logs
+from runyard.web.crowds import Crowd
 
 TEXT = "text/plain; charset=utf-8"
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
@@ -27,7 +28,14 @@ def end_of(path: Path, most: int, name: str) -> Response:
 
 
 def of(
-    path: Path, name: str, wanted: str | None, unless_changed: str | None, *, is_head: bool = False
+    path: Path,
+    name: str,
+    wanted: str | None,
+    unless_changed: str | None,
+    crowd: Crowd,
+    whose: str,
+    *,
+    is_head: bool = False,
 ) -> Response:
     """A log, or the part of it that ``Range`` wants if it is still as ``If-Range`` says. While the
     middle of a flood is missing, what is told instead has another length than what is kept: then
@@ -35,7 +43,7 @@ def of(
     kept = logs.whole(path)
     if kept is None:
         headers = {**_attached(name), "Accept-Ranges": "none"}
-        return _Pieces(logs.stretches(path), 200, headers, is_head)
+        return _Pieces(logs.stretches(path), 200, headers, crowd, whose, is_head)
     tag = f'"{kept.tag}"'
     part = _part(wanted, kept.size) if unless_changed in (None, tag) else None
     asked = range(kept.size) if part is None else part
@@ -47,22 +55,32 @@ def of(
     }
     if part is not None:
         headers["Content-Range"] = f"bytes {asked.start}-{asked.stop - 1}/{kept.size}"
-    return _Pieces(kept.read(asked), 200 if part is None else 206, headers, is_head)
+    status = 200 if part is None else 206
+    return _Pieces(kept.read(asked), status, headers, crowd, whose, is_head)
 
 
 class _Pieces(StreamingResponse):
-    """What is read while it is sent, or would be, and closed when it has been or was given up."""
+    """What is read while it is sent, and closed when it has been or was given up; one of the
+    ``crowd``, for a reader may be slow. Raises ``LimitReached`` before it begins."""
 
     media_type = TEXT
 
     def __init__(
-        self, pieces: Generator[bytes], status: int, headers: dict[str, str], is_head: bool
+        self,
+        pieces: Generator[bytes],
+        status: int,
+        headers: dict[str, str],
+        crowd: Crowd,
+        whose: str,
+        is_head: bool,
     ) -> None:
         super().__init__(() if is_head else pieces, status, headers)
         self._pieces = pieces
+        self._crowd = crowd
+        self._whose = whose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.closing(self._pieces):
+        with contextlib.closing(self._pieces), self._crowd.joined(self._whose):
             await super().__call__(scope, receive, send)
 
 

@@ -246,7 +246,7 @@ _TEXT: dict[str, Any] = {"content": {"text/plain": {}}}
     "/{job_id}/logs/{stream}",
     response_class=Response,
     responses={
-        **documented(401, 404, 416, 422),
+        **documented(401, 404, 416, 422, 429),
         200: {"description": "The bytes as they were written", **_TEXT},
         206: {"description": "The part of them that was asked for", **_TEXT},
     },
@@ -273,7 +273,8 @@ def download(
     name = f"{job.id}.{stream}.log"
     if tail is not None:
         return downloads.end_of(path, tail, name)
-    return downloads.of(path, name, part, if_range, is_head=request.method == "HEAD")
+    crowd, is_head = request.app.state.listeners, request.method == "HEAD"
+    return downloads.of(path, name, part, if_range, crowd, caller.name, is_head=is_head)
 
 
 @router.delete("/{job_id}", responses=documented(401, 403, 404, 422))
