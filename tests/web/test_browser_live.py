@@ -283,3 +283,20 @@ def test_a_question_in_a_table_lies_over_it(page: Page, here: Serving) -> None:
     page.get_by_role("button", name="Yes, revoke it").click()
     expect(page.get_by_role("status").first).to_have_text("The token is revoked.")
     expect(rows.filter(has_text="two")).to_contain_text("revoked")
+
+
+def test_a_narrow_screen_shows_all_counters_of_a_batch(page: Page, jobs: Jobs) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    asked: list[dict[str, object]] = [
+        *({"name": name, "command": "true"} for name in ("done", "gone", "left")),
+        {"name": "hangs on it", "command": "true", "depends_on": ["gone"]},
+    ]
+    batch = jobs.submit_batch(asked, name="mixed")
+    by_name = {job.name: job.id for job in jobs.members([batch.id])}
+    jobs.complete([by_name["done"]])
+    jobs.cancel([by_name["gone"]])
+    page.goto("/")
+    counts = page.locator("#gallery .counts li")
+    expect(counts).to_have_text(["1 passed", "1 waiting", "1 skipped", "1 cancelled"])
+    for number in range(4):
+        expect(counts.nth(number)).to_be_visible()

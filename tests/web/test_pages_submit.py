@@ -168,6 +168,9 @@ def test_a_job_is_submitted_again_with_all_that_it_was(
     assert "s3cret" not in page
     assert "TOKEN=&#34;${TOKEN?}&#34;" in page
     form = max_.get(f"/submit?job={job.id}").text
+    assert 'id="more" open' in form
+    plain = mine.submit(drafts.validated({"command": "true"}))
+    assert 'id="more" open' not in max_.get(f"/submit?job={plain.id}").text
     assert "s3cret" not in form
     assert "with its variables TOKEN, MODE" in form
     again = max_.make(**filled_in(form))

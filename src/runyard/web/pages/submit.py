@@ -133,6 +133,11 @@ def _form(
 ) -> Response:
     devices = visit.place.yard(visit.actor).devices()
     wrong = dict(faults or {})
+    usual = {
+        **dict.fromkeys(MORE, ("",)),
+        "priority": ("", "5"),
+        "org_id": ("", visit.actor.org_id),
+    }
     return render.page(
         visit,
         "submit.html",
@@ -142,6 +147,6 @@ def _form(
         kept=list(asked.env) if asked else [],
         kinds=jobform.KINDS,
         targets=sorted({"local", *(d.target for d in devices if d.target)}),
-        has_more=any(values.get(name) or name in wrong for name in MORE),
+        has_more=any(name in wrong or values.get(name, "") not in usual[name] for name in MORE),
         focus=next((name for name in jobform.FIELDS if name in wrong), "command"),
     )
