@@ -171,15 +171,18 @@ class Accounts:
 
         return self._store.write(work), f"{TOKEN_PREFIX}_{token_id}_{secret}"
 
-    def tokens(
+    def tokens(self, user: str | None = None) -> list[ApiToken]:
+        """One's own tokens, or those of ``user``, the newest first; ``*`` is everybody's."""
+        return self.token_page(user, TokenFilter())
+
+    def token_page(
         self,
-        user: str | None = None,
-        wanted: TokenFilter | None = None,
+        user: str | None,
+        wanted: TokenFilter,
         limit: int | None = None,
         after: tuple[float, str] | None = None,
     ) -> list[ApiToken]:
-        """One's own tokens, or those of ``user``, the newest first; ``*`` is everybody's. Those
-        behind one that was made then and has this id."""
+        """Those that fit, behind the one that was made then and has this id."""
         whose = user or self._actor.name
         if whose != self._actor.name:
             self._actor.require_admin()

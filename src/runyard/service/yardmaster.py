@@ -146,14 +146,17 @@ class Yardmaster:
 
         self._administer("limit", subject, work, changes)
 
-    def limits(
+    def limits(self) -> list[LimitView]:
+        """All limits and quotas, and what counts against them now, by scope and name."""
+        return self.limit_page(LimitFilter())
+
+    def limit_page(
         self,
-        wanted: LimitFilter | None = None,
+        wanted: LimitFilter,
         limit: int | None = None,
         after: tuple[str, str] | None = None,
     ) -> list[LimitView]:
-        """Limits and quotas, and what counts against them now, by scope and name; those behind the
-        one of these."""
+        """Those that fit, behind the one of these."""
         self._actor.require_admin()
         with self._store.read() as tx:
             return limited.page(tx, wanted, limit, after)

@@ -18,16 +18,16 @@ from runyard.store.user_tables import quotas
 
 def page(
     tx: Tx,
-    wanted: LimitFilter | None = None,
+    wanted: LimitFilter,
     limit: int | None = None,
     after: tuple[str, str] | None = None,
 ) -> list[LimitView]:
     """Those that fit, by scope and name, behind the one of these, with what counts against them
     now."""
     query = _LIMITED.limit(limit)
-    if wanted is not None and wanted.scope is not None:
+    if wanted.scope is not None:
         query = query.where(_BOTH.c.kind == wanted.scope)
-    if wanted is not None and wanted.name is not None:
+    if wanted.name is not None:
         query = query.where(_BOTH.c.name == wanted.name)
     if after is not None:
         query = query.where(tuple_(_BOTH.c.kind, _BOTH.c.name) > tuple_(*after))

@@ -142,7 +142,7 @@ def tokens(
     """One's own tokens, or somebody else's for admins."""
     after = None if cursor is None else instant_of(cursor)
     accounts, wanted = here.accounts(caller), TokenFilter(scope, q)
-    found = accounts.tokens(user or None, wanted, limit + 1, after)
+    found = accounts.token_page(user or None, wanted, limit + 1, after)
     shown, more = page_of(found, limit, lambda token: (repr(token.created_at), token.id))
     return TokenPage(tokens=shown, next=more)
 
@@ -196,7 +196,7 @@ def limits(
 ) -> LimitPage:
     """What is limited; for admins."""
     after = None if cursor is None else pair_of(cursor)
-    found = here.yard(caller).limits(LimitFilter(scope, name), limit + 1, after)
+    found = here.yard(caller).limit_page(LimitFilter(scope, name), limit + 1, after)
     shown, more = page_of(found, limit, lambda one: (one.scope, one.name))
     return LimitPage(limits=shown, next=more)
 
@@ -210,7 +210,7 @@ def put_limit(here: Here, caller: Caller, body: ChangedLimit) -> LimitPage:
         body.name,
         body.model_dump(include=body.model_fields_set & {"running", "waiting"}),
     )
-    return LimitPage(limits=yard.limits(LimitFilter(body.scope, body.name)))
+    return LimitPage(limits=yard.limit_page(LimitFilter(body.scope, body.name)))
 
 
 # The record.
