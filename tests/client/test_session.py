@@ -89,17 +89,18 @@ def test_requests_of_one_event_loop_take_turns(place: Serving, path: Path) -> No
     assert credentials.read(path) != before
 
 
+@pytest.mark.parametrize("is_refused", [True, False])
 @pytest.mark.parametrize("is_safe", [True, False])
 def test_a_server_that_is_away_when_it_is_renewed_is_waited_for(
-    place: Serving, path: Path, monkeypatch: pytest.MonkeyPatch, is_safe: bool
+    place: Serving, path: Path, monkeypatch: pytest.MonkeyPatch, is_safe: bool, is_refused: bool
 ) -> None:
-    """A proxy says so; what was to be asked has not been sent."""
+    """A proxy says so; what was to be asked has not been sent, or was refused."""
     app = place.running.app
     whole = app.middleware_stack
     left = [1]
 
     async def away(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or not left[0]:
+        if scope["type"] != "http" or scope["path"] != "/api/v1/auth/token" or not left[0]:
             await whole(scope, receive, send)
             return
         left[0] -= 1
@@ -108,7 +109,11 @@ def test_a_server_that_is_away_when_it_is_renewed_is_waited_for(
 
     with Runyard(url=place.url) as yard:
         job = yard.cancel(yard.submit(["true"]))[0]
-    age(path)
+    if is_refused:
+        kept = json.loads(path.read_text())
+        path.write_text(json.dumps({**kept, "token": kept["token"][:-3] + "xxx"}))
+    else:
+        age(path)
     monkeypatch.setattr(app, "middleware_stack", away)
     with Runyard(url=place.url) as yard:
         assert yard.get(job).id if is_safe else yard.retry(job)

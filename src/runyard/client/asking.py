@@ -80,17 +80,18 @@ class Asker:
         """The good answer, whole, or the head of a stream."""
         question = replace(question, path=API + question.path)
         may_renew = self.keyring.can_renew
+        is_refused = False
         while True:
             try:
-                if self.keyring.is_stale:
+                if is_refused or self.keyring.is_stale:
                     yield from self._renew()
+                    is_refused = False
                 answer: Answer = yield self._signed(question)
             except Interrupted as error:
                 yield from self._again(error, patience, is_safe)
                 continue
             if answer.status == 401 and may_renew:
-                may_renew = False
-                yield from self._renew()
+                may_renew, is_refused = False, True
             elif is_safe and (least := _again_after(answer)) is not None:
                 pause = patience.pause(least)
                 if pause is None:
