@@ -124,6 +124,22 @@ class TestRestart:
                 yard.get("abc")
             assert time.monotonic() - began > 0.3
 
+    def test_whoever_waits_for_it_is_told_once(
+        self,
+        server: Restartable,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(asking, "TELL_AFTER", 0.1)
+        monkeypatch.setattr(asking, "PATIENCE", 1.0)
+        with Runyard(url=server.url, token=server.token) as yard:
+            server.stop()
+            with pytest.raises(ServerUnreachable):
+                yard.get("abc")
+        (told,) = [record for record in caplog.records if record.name == asking.__name__]
+        assert f"{server.url} does not answer" in told.message
+        assert "it is tried again for up to 1 s" in told.message
+
     def test_what_may_have_been_done_is_not_done_again(
         self, home: Path, server: Restartable, monkeypatch: pytest.MonkeyPatch
     ) -> None:

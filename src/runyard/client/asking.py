@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -16,10 +18,13 @@ from runyard.errors import NotAuthenticated, ServerUnreachable
 
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
+
 API = "/api/v1"
 PATIENCE = 20.0  # seconds for which we try again; a server is started anew in less
 WAITING_PATIENCE = 300.0  # of whoever waits for jobs anyway
 PAUSES = (0.05, 2.0)  # the first and the longest
+TELL_AFTER = 3.0  # seconds of trying again after which somebody may wonder what goes on
 TURN_PAUSE = 0.02  # seconds until we look again whether somebody else has renewed the session
 AWAY = frozenset({502, 503, 504})  # somebody before the server says so, or its database does not
 
@@ -40,10 +45,11 @@ class Patience:
         self._seconds = seconds
         self._pause = PAUSES[0]
         self._until: float | None = None
+        self._is_told = False
 
     def renew(self) -> None:
         """It worked: the next trouble has its own time."""
-        self._until, self._pause = None, PAUSES[0]
+        self._until, self._pause, self._is_told = None, PAUSES[0], False
 
     def pause(self, least: float = 0.0) -> Pause | None:
         """What to do before the next try, for ``least`` seconds; None if there shall be none."""
@@ -54,6 +60,13 @@ class Patience:
         seconds = self._pause * random.uniform(0.5, 1.0)  # so that not all come back at once
         self._pause = min(self._pause * 2, PAUSES[1])
         return Pause(least + seconds)
+
+    def tell(self, text: str) -> None:
+        """Warn of what we wait for, once, when it has taken a while."""
+        began = (self._until or math.inf) - self._seconds
+        if not self._is_told and time.monotonic() - began > TELL_AFTER:
+            self._is_told = True
+            log.warning("%s: it is tried again for up to %.0f s", text, self._seconds)
 
 
 class Asker:
@@ -96,6 +109,7 @@ class Asker:
                 pause = patience.pause(least)
                 if pause is None:
                     raise fault(answer, self.keyring.url)
+                patience.tell(f"{self.keyring.url} answers with status {answer.status}")
                 yield pause
             elif not 200 <= answer.status < 300:
                 raise fault(answer, self.keyring.url)
@@ -118,6 +132,7 @@ class Asker:
         pause = patience.pause()
         if pause is None:
             raise ServerUnreachable(f"{url} does not answer ({error}): does it run?") from None
+        patience.tell(f"{url} does not answer ({error})")
         yield pause
 
     def _renew(self) -> Flow[None]:
