@@ -147,7 +147,7 @@ def tokens(
     found: list[ApiToken] = []
     with suppress(NotFound):  # of whose tokens are asked for
         accounts = visit.place.accounts(visit.actor)
-        found = accounts.tokens(chosen(user) or "*", wanted, LONG + 1, after)
+        found = accounts.token_page(chosen(user) or "*", wanted, LONG + 1, after)
     shown, more = page_of(found, LONG, lambda token: (repr(token.created_at), token.id))
     by = Narrowed.of(visit.request, Q, USER, SCOPE)
     return render.page(
@@ -188,7 +188,7 @@ def _limits(
     **values: object,
 ) -> Response:
     after = None if cursor is None else pair_of(cursor)
-    found = visit.place.yard(visit.actor).limits(wanted, LONG + 1, after)
+    found = visit.place.yard(visit.actor).limit_page(wanted or LimitFilter(), LONG + 1, after)
     shown, more = page_of(found, LONG, lambda one: (one.scope, one.name))
     return render.page(
         visit,
