@@ -306,3 +306,15 @@ class TestSpares:
         assert len(os.listdir(tmp_path)) == spares.MOST
         spares.clear()
         assert os.listdir(tmp_path) == []
+
+
+def test_what_may_not_be_deleted_is_told_and_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = logs.paths(tmp_path, "abc", 1)
+    files.stdout.mkdir(parents=True)  # a directory is no file to unlink, also not for root
+    files.stderr.write_bytes(b"x")
+    logs.delete(tmp_path, "abc")
+    assert files.stdout.exists()
+    assert not files.stderr.exists()
+    assert f"{files.stdout} stays" in caplog.text

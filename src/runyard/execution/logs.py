@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import logging
 import os
 import re
 import stat
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 STREAM_LIMIT = 64 << 20  # bytes kept of one stream by default
 _BLOCK = 4096
@@ -44,9 +47,13 @@ def paths(root: Path, job_id: str, fence: int, step: str = "") -> LogPaths:
 
 
 def delete(root: Path, job_id: str) -> None:
-    """Delete the logs of all attempts of a job."""
+    """Delete the logs of all attempts of a job, which is gone by now. What may not be deleted, as
+    by a server that only reads what workers write, stays."""
     for path in (root / job_id[:2]).glob(f"{job_id}.*"):
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s stays: %s", path, error.strerror)
 
 
 def mark(dropped: int) -> bytes:
