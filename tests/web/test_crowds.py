@@ -116,7 +116,7 @@ def test_downloads_count_too(here: Serving, member: httpx.Client) -> None:
             assert sock.recv(12) == b"HTTP/1.1 200"
         assert member.get(url).status_code == 429
         assert member.head(url).status_code == 429
-        assert member.get(f"{url}?tail=7").content == b"a line\n"
+        assert member.get(f"{url}?tail=7").status_code == 429
     assert eventually(lambda: listeners(here) == 0)
     assert len(member.get(url).content) == 28 << 20
 

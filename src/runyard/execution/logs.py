@@ -202,18 +202,7 @@ def read(path: Path) -> bytes:
 
 def tail(path: Path, most: int) -> bytes:
     """The end of a stream: at most so many bytes, and a mark for a hole among them."""
-    fd = _open(path)
-    if fd is None:
-        return b""
-    found = []
-    try:
-        position = max(0, os.fstat(fd).st_size - most)
-        while stretch := _read_on(fd, position):
-            position, data = stretch
-            found.append(data)
-    finally:
-        os.close(fd)
-    return b"".join(found)
+    return b"".join(stretches(path, most))
 
 
 def piece(path: Path, offset: int, limit: int) -> tuple[bytes, int, int]:
@@ -271,13 +260,13 @@ def whole(path: Path) -> Whole | None:
     return Whole(fd)
 
 
-def stretches(path: Path) -> Generator[bytes]:
-    """All that is kept of a stream, piece by piece."""
+def stretches(path: Path, most: int | None = None) -> Generator[bytes]:
+    """All that is kept of a stream, or its last bytes, piece by piece."""
     fd = _open(path)
     if fd is None:
         return
     try:
-        position = 0
+        position = 0 if most is None else max(0, os.fstat(fd).st_size - most)
         while stretch := _read_on(fd, position):
             position, data = stretch
             yield data

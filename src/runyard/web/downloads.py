@@ -22,11 +22,6 @@ TEXT = "text/plain; charset=utf-8"
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 
 
-def end_of(path: Path, most: int, name: str) -> Response:
-    """The last bytes of a log."""
-    return Response(logs.tail(path, most), media_type=TEXT, headers=_attached(name))
-
-
 def of(
     path: Path,
     name: str,
@@ -35,15 +30,16 @@ def of(
     crowd: Crowd,
     whose: str,
     *,
+    tail: int | None = None,
     is_head: bool = False,
 ) -> Response:
     """A log, or the part of it that ``Range`` wants if it is still as ``If-Range`` says. While the
     middle of a flood is missing, what is told instead has another length than what is kept: then
-    there are no parts."""
-    kept = logs.whole(path)
+    there are no parts. Nor are there of its last ``tail`` bytes."""
+    kept = logs.whole(path) if tail is None else None
     if kept is None:
         headers = {**_attached(name), "Accept-Ranges": "none"}
-        return _Pieces(logs.stretches(path), 200, headers, crowd, whose, is_head)
+        return _Pieces(logs.stretches(path, tail), 200, headers, crowd, whose, is_head)
     tag = f'"{kept.tag}"'
     part = _part(wanted, kept.size) if unless_changed in (None, tag) else None
     asked = range(kept.size) if part is None else part

@@ -271,10 +271,8 @@ def download(
     job = jobs.get(job_id)
     path = getattr(jobs.log_paths(job, attempt, step), stream)
     name = f"{job.id}.{stream}.log"
-    if tail is not None:
-        return downloads.end_of(path, tail, name)
     crowd, is_head = request.app.state.listeners, request.method == "HEAD"
-    return downloads.of(path, name, part, if_range, crowd, caller.name, is_head=is_head)
+    return downloads.of(path, name, part, if_range, crowd, caller.name, tail=tail, is_head=is_head)
 
 
 @router.delete("/{job_id}", responses=documented(401, 403, 404, 422))
