@@ -93,7 +93,7 @@ def test_its_group_drains(yard: Yard) -> None:
     found = yard.explain(jobs[2])
     assert found.code == "group"
     assert found.held_by == ["e1"]
-    assert "its build is on e1, where its group drains; 1 job before it" in found.text
+    assert "its build is on e1, where the jobs of its group run; 1 job before it" in found.text
 
 
 def test_others_are_of_higher_class(yard: Yard) -> None:

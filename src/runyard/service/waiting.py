@@ -130,7 +130,7 @@ def _reason(
         text = f"queued: behind {count} job{'s' * (higher != 1)} of higher class"
         found = say(job, "behind", text)
     elif placed.app_version_id and (slots := here.holding(placed.group_id)):
-        text = f"queued: its build is on {', '.join(slots)}, where its group drains"
+        text = f"queued: its build is on {', '.join(slots)}, where the jobs of its group run"
         found = say(job, "group", text).model_copy(update={"held_by": slots})
     else:
         found = say(job, "busy", f"queued: {here.in_words()}")
