@@ -21,6 +21,7 @@ NAMES = (
     "throughput",
     "submit",
     "claim_cost",
+    "group_change",
     "latency",
     "chains",
     "startup",
