@@ -255,7 +255,7 @@ class TestRules:
             (["org", "acme"], "say whose limit and how many: runyard limit org acme 4"),
             (["org", "acme", "few"], "the maximum is 'few'; it is a whole number, or"),
             (["org", "", "1"], "say whose limit"),
-            (["planet", "x", "1"], "Invalid value for '[user|org|target|key]'"),
+            (["planet", "x", "1"], "Invalid value for '[user|org|target|key|org-key]'"),
         ],
     )
     def test_wrong_limits(self, arguments: list[str], sentence: str) -> None:

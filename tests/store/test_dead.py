@@ -156,6 +156,9 @@ def limited(store: Store) -> dict[str, int]:
         return {name: most for (_, name), most in rules.read(tx, lock=False).maximum.items()}
 
 
+DB = "default/db"  # as the org's own key is called
+
+
 def keyed(key: str, limit: int | None = 1) -> NewJob:
     return new(f"of {key}", limit_key=key, limit=limit)
 
@@ -171,24 +174,24 @@ def test_a_limit_that_a_job_asked_for_goes_with_the_last_one_of_its_key(
     clock.advance(DAY + 1)
     store.write(tallies.fold)
     prune_all(pruner)
-    assert limited(store) == {"gpu": 1, "door": 1, "local": 9, "shelf": 9}
+    assert limited(store) == {"default/gpu": 1, "door": 1, "local": 9, "shelf": 9}
     run_next(store)
     store.write(tallies.fold)
     clock.advance(DAY + 1)
     prune_all(pruner)
     assert limited(store) == {"door": 1, "local": 9, "shelf": 9}
     submit(store, keyed("gpu", 3))
-    assert limited(store)["gpu"] == 3
+    assert limited(store)["default/gpu"] == 3
 
 
 def test_a_limit_that_somebody_set_stays(store: Store, clock: ManualClock, pruner: Pruner) -> None:
     submit(store, keyed("db"))
-    store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 2))
+    store.write(lambda tx: rules.limit(tx, Scope.ORG_KEY, DB, 2))
     run_next(store)
     store.write(tallies.fold)
     clock.advance(DAY + 1)
     prune_all(pruner)
-    assert limited(store) == {"db": 2}
+    assert limited(store) == {DB: 2}
 
 
 @on_postgresql
@@ -234,7 +237,7 @@ class TestRace:
         assert left(store)[1] != [1]
 
     def test_a_limit_that_a_submission_found_is_passed_over(self, store: Store) -> None:
-        store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 1, by_hand=False))
+        store.write(lambda tx: rules.limit(tx, Scope.ORG_KEY, DB, 1, by_hand=False))
         found, pruned = threading.Event(), threading.Event()
 
         def slow(tx: Tx) -> None:
@@ -245,20 +248,20 @@ class TestRace:
         def bury() -> int:
             assert found.wait(30)
             try:
-                return store.write(lambda tx: prune.bury(tx, limits, ["db"], 0.0))
+                return store.write(lambda tx: prune.bury(tx, limits, [DB], 0.0))
             finally:
                 pruned.set()
 
         _, buried = in_parallel(partial(store.write, slow), bury)
         assert buried == 0
-        assert limited(store) == {"db": 1}
+        assert limited(store) == {DB: 1}
 
     def test_a_limit_that_is_being_pruned_is_set_anew(self, store: Store) -> None:
-        store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 1, by_hand=False))
+        store.write(lambda tx: rules.limit(tx, Scope.ORG_KEY, DB, 1, by_hand=False))
         buried = threading.Event()
 
         def bury(tx: Tx) -> None:
-            assert prune.bury(tx, limits, ["db"], 0.0) == 1
+            assert prune.bury(tx, limits, [DB], 0.0) == 1
             buried.set()
             assert is_waiting(store)
 
@@ -267,7 +270,7 @@ class TestRace:
             submit(store, keyed("db"))
 
         in_parallel(partial(store.write, bury), late)
-        assert limited(store) == {"db": 1}
+        assert limited(store) == {DB: 1}
 
     def test_a_submission_does_not_wait_for_a_claim(self, store: Store) -> None:
         submit(store, keyed("db"))

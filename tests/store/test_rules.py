@@ -79,15 +79,24 @@ class TestLimits:
 
     def test_a_submission_may_bring_its_limit(self, store: Store) -> None:
         submit(store, *(new(limit_key="db", limit=2) for _ in range(5)))
-        assert in_force(store).maximum == {(Scope.KEY, "db"): 2}
+        assert in_force(store).maximum == {(Scope.ORG_KEY, "default/db"): 2}
         assert len(claim(store, 5)) == 2
+
+    def test_what_a_submission_brings_holds_for_its_own_org(self, store: Store) -> None:
+        orgs = ("acme", "a/b", "a%2Fb", "a")
+        for org in orgs:
+            submit(store, *(new(org_id=org, limit_key="b/db", limit=1) for _ in range(2)))
+        assert len(claim(store, 9)) == len(orgs)
+        limit(store, Scope.KEY, "b/db", len(orgs))
+        submit(store, new(org_id="another", limit_key="b/db"))
+        assert claim(store, 9) == [], "a limit of the key of all is full"
 
     def test_they_can_be_changed_and_lifted(self, store: Store) -> None:
         submit(store, *(new(limit_key="db", limit=1) for _ in range(5)))
         assert len(claim(store, 5)) == 1
-        limit(store, Scope.KEY, "db", 3)
+        limit(store, Scope.ORG_KEY, "default/db", 3)
         assert len(claim(store, 5)) == 2
-        limit(store, Scope.KEY, "db", None)
+        limit(store, Scope.ORG_KEY, "default/db", None)
         assert len(claim(store, 5)) == 2
 
     def test_zero_lets_nothing_start(self, store: Store) -> None:
@@ -351,14 +360,14 @@ class TestHolders:
 def test_what_jobs_ask_for_leaves_a_limit_that_was_set_by_hand(store: Store) -> None:
     def maximum() -> int:
         with store.read() as tx:
-            return rules.read(tx, lock=False).maximum[Scope.KEY, "db"]
+            return rules.read(tx, lock=False).maximum[Scope.ORG_KEY, "default/db"]
 
     submit(store, new(limit_key="db", limit=3))
     submit(store, new(limit_key="db", limit=5))
     assert maximum() == 5, "the last one said holds"
-    store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", 2))
+    store.write(lambda tx: rules.limit(tx, Scope.ORG_KEY, "default/db", 2))
     submit(store, new(limit_key="db", limit=9))
     assert maximum() == 2
-    store.write(lambda tx: rules.limit(tx, Scope.KEY, "db", None))
+    store.write(lambda tx: rules.limit(tx, Scope.ORG_KEY, "default/db", None))
     submit(store, new(limit_key="db", limit=9))
     assert maximum() == 9

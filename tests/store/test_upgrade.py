@@ -17,10 +17,11 @@ from sqlalchemy import Connection, inspect, text
 from runyard.clock import ManualClock
 from runyard.domain.user import Actor, Role, TokenScope
 from runyard.errors import StoreError
+from runyard.policy.fits import Scope
 from runyard.service.accounts import Accounts
 from runyard.service.credentials import Signer
 from runyard.service.signin import SignIn
-from runyard.store import indexes, migrations, schema, template_tables, user_tables
+from runyard.store import indexes, migrations, rules, schema, template_tables, user_tables
 from runyard.store.database import Store, Tx
 from runyard.store.upgrade import HEAD, _migrate, current, upgrade
 from tests.store.support import claim, in_processes, names, new, run_next, submit
@@ -204,6 +205,7 @@ def fill(store: Store) -> None:
     run_next(store)
     submit(store, new("c", org_id="acme", app_version_id="1.0", target="emulator"))
     claim(store)
+    store.write(lambda tx: rules.limit(tx, Scope.KEY, "door", 5))
     accounts = Accounts(store, Actor("operator"))
     accounts.add("ada", Role.ADMIN, "acme", "correct horse")
     accounts.create_token("ci", TokenScope.FULL, user="ada")
@@ -231,6 +233,28 @@ def test_what_a_database_holds_outlives_each_migration(empty_store: Store, revis
             assert {name: row[name] for name in same} == {name: now[name] for name in same}
     submit(store, "again")
     assert "again" in names(claim(store, 10))
+
+
+def test_limits_that_jobs_asked_for_become_those_of_their_orgs(empty_store: Store) -> None:
+    store = empty_store
+    upgrade(store)
+    for org in ("acme", "a/b"):
+        submit(store, new(org_id=org, limit_key="db"))
+    to(store, "0009")
+    old = [("key", "db", 3, False), ("key", "gone", 4, False), ("key", "door", 5, True)]
+    add = text("INSERT INTO limits VALUES (:kind, :name, :maximum, :by_hand)")
+    columns = ("kind", "name", "maximum", "by_hand")
+    rows = [dict(zip(columns, row, strict=True)) for row in old]
+    store.write(lambda tx: tx.conn.execute(add, rows))
+
+    def found() -> set[tuple[Any, ...]]:
+        return {tuple(row[column] for column in columns) for row in contents(store)["limits"]}
+
+    upgrade(store)
+    new_ones = {("org-key", "acme/db", 3, False), ("org-key", "a%2Fb/db", 3, False)}
+    assert found() == {("key", "door", 5, True), *new_ones}
+    to(store, "0009")
+    assert found() == {("key", "door", 5, True), ("key", "db", 3, False)}
 
 
 def test_a_filled_database_goes_down_and_up_again(empty_store: Store) -> None:

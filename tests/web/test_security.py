@@ -17,8 +17,9 @@ from sqlalchemy import select
 from runyard.config import Settings
 from runyard.domain.listing import AuditFilter
 from runyard.domain.user import Actor, Role, TokenScope
+from runyard.policy.fits import Scope
 from runyard.service.signin import SignIn
-from runyard.store import registry
+from runyard.store import registry, rules
 from runyard.store.registry import WorkerInfo
 from runyard.store.schema import metadata
 from runyard.web.callers import COOKIE
@@ -208,6 +209,8 @@ def test_no_event_tells_of_another_org(acme: Acme, stranger: httpx.Client) -> No
 def test_an_explanation_tells_nothing_of_another_org(
     here: Serving, acme: Acme, stranger: httpx.Client, colleague: httpx.Client
 ) -> None:
+    # What their jobs ask for is nothing to others; what an admin sets counts those of all.
+    here.store.write(lambda tx: rules.limit(tx, Scope.KEY, "licence", 1))
     own = {"command": ["true"], "limit_key": "licence", "limit": 1}
     job = stranger.post(f"{API}/jobs", json=own).json()["id"]
     found = stranger.get(f"{API}/jobs/{job}/explain")

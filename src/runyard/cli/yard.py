@@ -15,7 +15,7 @@ from runyard.domain.listing import GroupFilter
 from runyard.domain.slot import SlotState
 from runyard.domain.yard import DeviceView, GroupView, LimitView
 from runyard.errors import InvalidRequest
-from runyard.policy.fits import Scope
+from runyard.policy.fits import LIMITABLE, Scope
 
 STATE_COLOURS = {
     SlotState.READY: "green",
@@ -23,7 +23,6 @@ STATE_COLOURS = {
     SlotState.QUARANTINED: "red",
 }
 PAUSABLE = click.Choice([Scope.ORG.value, Scope.TARGET.value, Scope.GROUP.value])
-LIMITABLE = click.Choice([Scope.USER.value, Scope.ORG.value, Scope.TARGET.value, Scope.KEY.value])
 
 
 @click.group("groups", invoke_without_command=True)
@@ -256,7 +255,7 @@ def _change_pause(scope: Scope, name: str, is_paused: bool, as_json: bool) -> No
 
 
 @click.command("limit")
-@click.argument("scope", type=LIMITABLE, required=False)
+@click.argument("scope", type=click.Choice([scope.value for scope in LIMITABLE]), required=False)
 @click.argument("name", required=False)
 @click.argument("maximum", required=False)
 @click.option("--waiting", metavar="MOST", help="Let at most so many jobs of a user or org wait.")
@@ -266,13 +265,16 @@ def limit_command(
 ) -> None:
     """Let at most MAXIMUM jobs of a user, org, target or key run at once; "none" lifts it.
 
-    Without arguments: show all limits. "*" is each user or org that has no --waiting of its own.
+    A key counts the jobs of all orgs; an org-key, written ORG/KEY, those of one. Jobs may ask for
+    the latter, until it is set here. "*" is each user or org that has no --waiting of its own.
+    Without arguments: show all limits.
 
     \b
     Examples:
       runyard limit
       runyard limit org acme 4
       runyard limit key db 1
+      runyard limit org-key acme/db 1
       runyard limit org acme none
       runyard limit user max --waiting 500
       runyard limit org '*' --waiting none

@@ -18,9 +18,12 @@ class Scope(StrEnum):
     USER = "user"
     ORG = "org"
     TARGET = "target"
-    KEY = "key"
+    KEY = "key"  # of all orgs
+    ORG_KEY = "org-key"  # of one, see ``org_key``
     GROUP = "group"
 
+
+LIMITABLE = tuple(scope for scope in Scope if scope is not Scope.GROUP)
 
 Subject = tuple[Scope, str]  # a scope, and the name of one in it
 
@@ -40,6 +43,11 @@ class Placed(Protocol):
     def limit_key(self) -> str: ...
 
 
+def org_key(org_id: str, limit_key: str) -> str:
+    """The name of an org's own key. Its jobs may limit that, and no other org's."""
+    return f"{org_id.replace('%', '%25').replace('/', '%2F')}/{limit_key}"
+
+
 def limited_by(queue: Placed) -> list[Subject]:
     """Whose limits a queue's jobs count against."""
     return [
@@ -47,6 +55,7 @@ def limited_by(queue: Placed) -> list[Subject]:
         (Scope.ORG, queue.org_id),
         (Scope.TARGET, queue.target),
         (Scope.KEY, queue.limit_key),
+        (Scope.ORG_KEY, org_key(queue.org_id, queue.limit_key)),
     ]
 
 

@@ -14,6 +14,7 @@ from runyard.errors import Conflict
 from runyard.policy.fits import Scope
 from runyard.store.database import Tx
 from runyard.store.resolve import chunks
+from runyard.store.rules import ORG_KEY
 from runyard.store.schema import (
     batches,
     dependencies,
@@ -95,9 +96,11 @@ _DEAD_GROUP = (
     .exists(),
 )
 _DEAD_LIMIT = (
-    limits.c.kind == Scope.KEY.value,
+    limits.c.kind == Scope.ORG_KEY.value,
     limits.c.by_hand.is_(False),
-    limits.c.name.not_in(select(queues.c.limit_key)),
+    limits.c.name.not_in(
+        select(ORG_KEY).join_from(queues, groups, groups.c.id == queues.c.group_id)
+    ),
 )
 _DEAD = {queues: _DEAD_QUEUE, groups: _DEAD_GROUP, limits: _DEAD_LIMIT}
 _NAMES = {queues: queues.c.id, groups: groups.c.id, limits: limits.c.name}

@@ -17,6 +17,11 @@ from runyard.store.database import Tx
 from runyard.store.schema import groups, in_state, jobs, limits, pauses, queues
 from runyard.store.statement import kept
 
+# As ``fits.org_key``.
+ORG_KEY = (
+    func.replace(func.replace(groups.c.org_id, "%", "%25"), "/", "%2F") + "/" + queues.c.limit_key
+)
+
 
 def read(tx: Tx, *, lock: bool = True) -> Rules:
     """All rules as they are now. Limits are locked, unless somebody only wants to look: two who
@@ -82,6 +87,7 @@ def holding(tx: Tx, subject: Subject, org: str | None = None, most: int = 5) -> 
         Scope.ORG: groups.c.org_id,
         Scope.TARGET: groups.c.target,
         Scope.KEY: queues.c.limit_key,
+        Scope.ORG_KEY: ORG_KEY,
     }[scope]
     query = (
         select(jobs.c.id)

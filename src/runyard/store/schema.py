@@ -156,7 +156,7 @@ limits = Table(
     Column("maximum", Integer, nullable=False),
     # Else a job asked for it, and the next one may ask for another.
     Column("by_hand", Boolean, nullable=False, server_default=true()),
-    CheckConstraint("kind IN ('user', 'org', 'target', 'key')", name="kind"),
+    CheckConstraint("kind IN ('user', 'org', 'target', 'key', 'org-key')", name="kind"),
     CheckConstraint("maximum >= 0", name="maximum"),
 )
 

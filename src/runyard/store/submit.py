@@ -14,7 +14,7 @@ from runyard.domain.lifecycle import initial_state
 from runyard.errors import NotFound
 from runyard.policy.choose import rank, work_behind
 from runyard.policy.estimate import UNKNOWN_SECONDS, or_unknown
-from runyard.policy.fits import Scope
+from runyard.policy.fits import Scope, org_key
 from runyard.store import once, resolve, rules, tallies
 from runyard.store.database import Tx
 from runyard.store.once import IdempotencyKey
@@ -92,9 +92,9 @@ def submit(
     batch_seq = _insert_batch(tx, batch, len(new)) if batch else None
     seqs = tx.dialect.reserve(tx.conn, jobs, len(new))
     queue_ids = _queue_ids(tx, new, pool)
-    asked = {job.limit_key: job.limit for job in new if job.limit}
-    for key_name, maximum in sorted(asked.items()):  # or two may wait for each other
-        rules.limit(tx, Scope.KEY, key_name, maximum, by_hand=False)
+    asked = {org_key(job.org_id, job.limit_key): job.limit for job in new if job.limit}
+    for name, maximum in sorted(asked.items()):  # or two may wait for each other
+        rules.limit(tx, Scope.ORG_KEY, name, maximum, by_hand=False)
     waiting = [_waiting_on(job, parents) for job in new]
     for job, count in zip(new, waiting, strict=True):
         job.state = initial_state(count, job.run_after, tx.now)

@@ -12,7 +12,7 @@ from runyard.domain.ids import is_batch_id
 from runyard.domain.listing import AuditFilter, LimitFilter, TokenFilter, UserFilter
 from runyard.domain.user import ApiToken, AuditEntry, Role, TokenScope
 from runyard.errors import Conflict, InvalidRequest, NotFound
-from runyard.policy.fits import Scope
+from runyard.policy.fits import LIMITABLE, Scope
 from runyard.web.faults import status_of
 from runyard.web.pages import render
 from runyard.web.pages.narrowing import ORG, Field, Narrowed, Q, chosen, instant
@@ -30,8 +30,7 @@ OF_JOBS = frozenset({"submit", "cancel", "retry", "force-complete", "priority"})
 ROLE = Field("role", "Role", options=tuple(Role))
 USER = Field("user", "Of user")
 SCOPE = Field("scope", "May", options=tuple(TokenScope))
-LIMITED = ("user", "org", "target", "key")
-OF_LIMIT = (Field("name", "Name", "its whole name"), Field("scope", "Of a", options=LIMITED))
+OF_LIMIT = (Field("name", "Name", "its whole name"), Field("scope", "Of a", options=LIMITABLE))
 ACTOR = Field("actor", "Who", "who did it")
 OF_AUDIT = (
     Field("action", "Action", "sign_in.failed"),
@@ -198,7 +197,7 @@ def _limits(
         next=more,
         cursor=cursor,
         by=Narrowed.of(visit.request, *OF_LIMIT, path="/admin/limits"),
-        scopes=LIMITED,
+        scopes=LIMITABLE,
         **{"fault": "", "values": {}, **values},
     )
 
