@@ -24,8 +24,10 @@ from tests.support.browsing import Browser, browser
 from tests.support.chromium import PATIENCE, launched
 from tests.support.hashing import quick_hashes
 from tests.support.serving import Serving, serving
+from tests.web.acme import acme
 
 __all__ = [
+    "acme",
     "postgres_of_this_worker",
     "postgres_template",
     "quick_hashes",
