@@ -88,8 +88,7 @@ async def _silent(api: Api) -> str:
     _, answer = await connection.ask("POST", "/api/v1/jobs", asked)
     job: str = json.loads(answer)["id"]
     follower = await _follow(api, job)
-    while b"begun" not in await follower.line():
-        pass
+    await _begun(follower)
     follower.close()
     connection.close()
     return job
@@ -105,7 +104,7 @@ async def _cancel(api: Api, job: str) -> None:
 def _followers(api: Api, job: str) -> Iterator[None]:
     """People who read the log of a job, until the block ends."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     connections = asyncio.run_coroutine_threadsafe(_all(api, job), loop).result()
     try:
@@ -122,9 +121,14 @@ async def _all(api: Api, job: str) -> list[http.Connection]:
     """As many connections as there are followers, each of which has got what there is."""
     connections = [await _follow(api, job) for _ in range(FOLLOWERS)]
     for connection in connections:
-        while b"begun" not in await connection.line():
-            pass
+        await _begun(connection)
     return connections
+
+
+async def _begun(follower: http.Connection) -> None:
+    while b"begun" not in (line := await follower.line()):
+        if not line:
+            raise ConnectionError("the server ended a log that somebody follows")
 
 
 async def _follow(api: Api, job: str) -> http.Connection:

@@ -75,7 +75,8 @@ def served(bench: Bench, kind: str, count: int) -> Iterator[Api]:
 def _server(place: Place) -> Iterator[int]:
     process = subprocess.Popen(
         [program("runyard"), "api", "--port", "0", "--json"],
-        env=place.environment,
+        # All of its clients have one token, and new ones come while old ones leave.
+        env={**place.environment, "RUNYARD_STREAMS_PER_USER": "1000"},
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
