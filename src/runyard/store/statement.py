@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, String, Table, bindparam
 from sqlalchemy.ext.compiler import compiles
@@ -21,6 +21,7 @@ from sqlalchemy.types import NullType
 from runyard.store.dialect import Dialect, Parameters
 
 Binder = Callable[[Parameters], Any]
+Value = TypeVar("Value")
 
 
 class Session(Protocol):
@@ -135,17 +136,21 @@ def _instant_postgresql(element: instant, compiler: SQLCompiler, **options: Any)
     return f"coalesce({now}::float8, extract(epoch FROM clock_timestamp())::float8)"
 
 
-class among(ColumnElement[bool]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
-    """``column`` is one of the values of an array parameter, of any length in one statement.
-
-    The parameter is what ``Dialect.array`` makes of a list of numbers or texts.
-    """
+class _Beside(ColumnElement[Value]):
+    """A column beside a parameter that the driver passes on as it is."""
 
     inherit_cache = False
 
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column = column
         self.parameter = bindparam(name, type_=NullType())
+
+
+class among(_Beside[bool]):  # noqa: N801 - reads as a function, as SQLAlchemy's own do
+    """``column`` is one of the values of an array parameter, of any length in one statement.
+
+    The parameter is what ``Dialect.array`` makes of a list of numbers or texts.
+    """
 
 
 @compiles(among, "sqlite")
@@ -161,14 +166,8 @@ def _among_postgresql(element: among, compiler: SQLCompiler, **options: Any) -> 
     return f"{column} = ANY({parameter}::{kind}[])"
 
 
-class entry(ColumnElement[str]):  # noqa: N801
+class entry(_Beside[str]):  # noqa: N801
     """What a parameter, the text of a JSON object, says under the number that ``column`` holds."""
-
-    inherit_cache = False
-
-    def __init__(self, column: ColumnElement[Any], name: str) -> None:
-        self.column = column
-        self.parameter = bindparam(name, type_=NullType())
 
 
 @compiles(entry, "sqlite")
@@ -184,7 +183,7 @@ def _entry_postgresql(element: entry, compiler: SQLCompiler, **options: Any) -> 
 
 
 def _parts(
-    element: among | entry, compiler: SQLCompiler, options: dict[str, Any]
+    element: _Beside[Any], compiler: SQLCompiler, options: dict[str, Any]
 ) -> tuple[str, str]:
     column = compiler.process(element.column, **options)
     return column, compiler.process(element.parameter, **options)
