@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from runyard.cli.streams import reader_may_leave
 from runyard.cli.submitted import batch_to_the_end
 from runyard.cli.why import told_why
 from runyard.client.requests import Requests
+from runyard.domain import written
 from runyard.domain.job import Job, State
 from runyard.errors import InvalidRequest
 from runyard.service import drafts
@@ -177,8 +177,6 @@ def _command(words: tuple[str, ...], kind: str | None) -> dict[str, Any]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except RecursionError:
-        raise InvalidRequest("--payload is nested too deeply") from None
+        return written.json_value(text)
     except ValueError as error:
-        raise InvalidRequest(f"--payload is not JSON: {error}") from None
+        raise InvalidRequest(f"--payload {error}") from None

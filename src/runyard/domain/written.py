@@ -1,12 +1,14 @@
-"""Small things as people write them on one line: a duration, a pair, an axis of a matrix.
+"""Small things as people write them: a duration, a pair, an axis of a matrix, JSON.
 
 The command line and the forms read them here, so that both take the same and refuse the rest in the
-same words: every function raises ``ValueError`` with a sentence.
+same words: every function raises ``ValueError`` with a sentence, or the end of one.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
@@ -42,3 +44,13 @@ def combination(text: str) -> dict[str, str]:
     if not all(name and equals for name, equals, _ in pairs):
         raise ValueError(f"{text!r} is not of the form AXIS=VALUE,AXIS=VALUE…")
     return {name: value for name, _, value in pairs}
+
+
+def json_value(text: str) -> Any:
+    """What a text says in JSON."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from None

@@ -64,11 +64,9 @@ def _instant(text: str) -> float | str:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("the payload is nested too deeply") from None
+        return written.json_value(text)
     except ValueError as error:
-        raise ValueError(f"the payload is not JSON: {error}") from None
+        raise ValueError(f"the payload {error}") from None
 
 
 def _same(text: str) -> str:
